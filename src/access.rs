@@ -1,0 +1,71 @@
+//! The caller, and what he may do.
+
+pub mod gate;
+pub mod tokens;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{
+    error::{Code, Error},
+    identity::AuthUserId,
+    query::Filter,
+    state::journal::Origin,
+    users::UserId,
+};
+
+/// Implies every permission string, ours or not.
+pub const ADMIN: &str = "users:admin";
+
+/// Who asks, and what he may do.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub origin: Origin,
+    /// The caller's own user and identity, where he is a person.
+    pub user: Option<UserId>,
+    pub identity: Option<AuthUserId>,
+    pub permissions: Permissions,
+    /// ANDed to every read and to the first read of every change.
+    pub rows: Filter,
+    /// Set as soon as the request has begun an operation; becomes `x-operation-id`.
+    pub operation: Arc<OnceLock<String>>,
+}
+
+impl Caller {
+    /// The program itself, or an operator at its command line: may do everything.
+    pub fn inside(actor: impl Into<String>, by: &str, request_id: impl Into<String>) -> Self {
+        Self {
+            origin: Origin { actor: actor.into(), by: by.to_owned(), address: None, request_id: request_id.into() },
+            user: None,
+            identity: None,
+            permissions: Permissions(vec![ADMIN.to_owned()]),
+            rows: Filter::Everything,
+            operation: Arc::default(),
+        }
+    }
+
+    pub fn is(&self, user: &UserId) -> bool {
+        self.user.as_ref() == Some(user)
+    }
+
+    pub fn require(&self, permission: &str) -> Result<(), Error> {
+        if self.permissions.holds(permission) {
+            return Ok(());
+        }
+        Err(Error::new(Code::PermissionRequired, format!("The permission {permission} is required")).field(permission))
+    }
+}
+
+/// Permission strings; those that we do not know are carried along.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permissions(pub Vec<String>);
+
+impl Permissions {
+    pub fn holds(&self, permission: &str) -> bool {
+        self.0.iter().any(|held| held == permission || held == ADMIN)
+    }
+
+    /// Nobody acts on a person who holds something that he lacks.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|permission| self.holds(permission))
+    }
+}

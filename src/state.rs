@@ -1,0 +1,126 @@
+//! The database that is ours: the journal, documents for the embedded drivers, granted permissions, signing keys.
+//! Traits here, an engine a file: `sqlite` now.
+
+pub mod journal;
+pub mod sqlite;
+
+pub use journal::Journal;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+/// Why our own state could not be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Nothing was written.
+    #[error("the state cannot be used: {0}")]
+    Unavailable(String),
+    /// A commit failed: nobody can say what is on the disk. The process must end; the next start looks.
+    #[error("a write of the state failed and must not be repeated: {0}")]
+    Fatal(String),
+}
+
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        tracing::error!(%error, "state");
+        crate::error::state_unavailable()
+    }
+}
+
+/// A kind of documents, and which of their fields nobody may share.
+#[derive(Debug)]
+pub struct Collection {
+    pub name: &'static str,
+    /// Each entry is one namespace: no two documents may have the same folded value in any of its fields.
+    pub unique: &'static [&'static [&'static str]],
+    /// Fields that are looked up by exact value.
+    pub indexed: &'static [&'static str],
+}
+
+/// A document and when it was changed last; that grows strictly per document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    pub id: String,
+    pub body: Map<String, Value>,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Insert {
+    Stored(Document),
+    /// The id stands already.
+    Exists(Document),
+    /// [`Documents::close`] was here first.
+    Closed,
+    /// The field whose value somebody else has.
+    Taken(&'static str),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replace {
+    Stored(Document),
+    /// Not there at that time of change.
+    Elsewhere(Option<Document>),
+    Taken(&'static str),
+}
+
+/// Collections of JSON documents with unique fields.
+#[async_trait]
+pub trait Documents: Send + Sync + 'static {
+    async fn insert(&self, into: &'static Collection, id: &str, body: Map<String, Value>) -> Result<Insert, Error>;
+
+    /// The whole body anew, where the document was last changed at `at`.
+    async fn replace(
+        &self,
+        of: &'static Collection,
+        id: &str,
+        at: i64,
+        body: Map<String, Value>,
+    ) -> Result<Replace, Error>;
+
+    /// Moves the time of change, where it is `at`; nothing else.
+    async fn touch(&self, of: &'static Collection, id: &str, at: i64) -> Result<Replace, Error>;
+
+    /// Whether it was there. `member`, where given: a field and the value that it must have.
+    async fn delete(
+        &self,
+        from: &'static Collection,
+        id: &str,
+        member: Option<(&'static str, Value)>,
+    ) -> Result<bool, Error>;
+
+    /// After this no insert of that id can succeed. The document, where one stands already (then nothing is closed).
+    async fn close(&self, of: &'static Collection, id: &str) -> Result<Option<Document>, Error>;
+
+    async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Document>, Error>;
+
+    /// By an indexed field's exact value, at most 100.
+    async fn find(&self, of: &'static Collection, field: &'static str, value: &str) -> Result<Vec<Document>, Error>;
+
+    /// By the folded value in any field of the namespace with that field.
+    async fn find_unique(
+        &self,
+        of: &'static Collection,
+        field: &'static str,
+        value: &str,
+    ) -> Result<Option<Document>, Error>;
+}
+
+/// Permissions given to single users beside what their roles give.
+#[async_trait]
+pub trait Grants: Send + Sync + 'static {
+    async fn of(&self, user: &str) -> Result<Vec<String>, Error>;
+    /// Those which the user did not have before.
+    async fn grant(&self, user: &str, permissions: &[String]) -> Result<Vec<String>, Error>;
+    async fn revoke(&self, user: &str, permissions: &[String]) -> Result<(), Error>;
+    /// Every user who was granted it.
+    async fn holders(&self, permission: &str) -> Result<Vec<String>, Error>;
+}
+
+/// Small things that must last: signing keys, the secret of the hash chain.
+#[async_trait]
+pub trait Keys: Send + Sync + 'static {
+    /// The one stored under that name, else what `fresh` is, stored durably first.
+    async fn get_or_put(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, Error>;
+}
