@@ -6,13 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    access::tokens::Tokens,
-    clock::Clock,
-    config::Config,
-    groups::Groups,
-    saga::Sagas,
-    state::Journal,
-    systems::Systems,
+    access::tokens::Tokens, clock::Clock, config::Config, groups::Groups, saga::Sagas, state::Journal, systems::Systems,
 };
 
 pub struct App {

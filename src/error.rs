@@ -156,14 +156,7 @@ impl Code {
 
 impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            field: None,
-            findings: Vec::new(),
-            retry_after: None,
-            upstream: None,
-        }
+        Self { code, message: message.into(), field: None, findings: Vec::new(), retry_after: None, upstream: None }
     }
 
     pub fn code(&self) -> Code {
@@ -234,7 +227,8 @@ pub fn changed_meanwhile() -> Error {
 }
 
 pub fn state_unavailable() -> Error {
-    Error::new(Code::StateUnavailable, "The state of this service cannot be read or written at the moment").retry_after(5)
+    Error::new(Code::StateUnavailable, "The state of this service cannot be read or written at the moment")
+        .retry_after(5)
 }
 
 pub fn invalid(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Error {

@@ -7,11 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 /// The case is folded character by character by way of the upper case, so that `ß` and `SS`, `ς` and `σ` fall together
 /// and the result does not depend on what stands beside a letter.
 pub fn fold(name: &str) -> String {
-    name.nfkc()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .nfkc()
-        .collect()
+    name.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]

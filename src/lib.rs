@@ -3,35 +3,32 @@
 //!
 //! The modules in reading order. Imports run downwards.
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // Who asks.
-pub mod app;
-pub mod api;
 pub mod access;
 pub mod admin;
+pub mod api;
+pub mod app;
 
 // What happens.
-pub mod users;
+pub mod crash;
 pub mod groups;
 pub mod operations;
 pub mod saga;
-pub mod crash;
+pub mod users;
 
 // To whom it happens: a trait each, a file a driver.
-pub mod systems;
-pub mod store;
 pub mod identity;
+pub mod store;
+pub mod systems;
 
 // What they stand on.
-pub mod state;
-pub mod remote;
-pub mod query;
-pub mod config;
-pub mod outcome;
-pub mod error;
 pub mod clock;
+pub mod config;
+pub mod error;
 pub mod fold;
+pub mod outcome;
+pub mod query;
+pub mod remote;
+pub mod state;

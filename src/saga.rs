@@ -1,1 +1,4 @@
-//! To be written.
+//! How an operation is carried out: steps, each with its undo, recorded in the journal before they run.
+//! Knows nothing of users.
+
+pub struct Sagas;

@@ -18,7 +18,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{clock, fold::fold};
+use crate::{
+    access::Caller,
+    app::App,
+    clock,
+    error::{self, Error},
+    fold::fold,
+};
 
 /// `_id`: 24 lower-case hex digits, the first eight the seconds since 1970. Names the person everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -211,4 +217,11 @@ impl Change {
 /// `email:<folded>`, `username:<folded>`: what an operation holds so that nobody else can take it meanwhile.
 pub fn held_name(field: &str, value: &str) -> String {
     format!("{field}:{}", fold(value))
+}
+
+/// One user, in any state that `states` names, inside the caller's row filter.
+pub async fn get(app: &App, caller: &Caller, id: &UserId) -> Result<User, Error> {
+    let found =
+        app.systems.store.get(id, &caller.rows).await.map_err(|failure| failure.into_error().doing("reading user"))?;
+    found.filter(|user| user.state == State::Public).ok_or_else(error::user_not_found)
 }

@@ -81,19 +81,40 @@ pub enum Happened {
 #[derive(Debug, Clone)]
 pub enum Record {
     /// A step or promise is about to run.
-    Intent { seq: u32, name: &'static str, body: Value },
-    Outcome { seq: u32, happened: Happened },
-    Hold { names: Vec<String> },
+    Intent {
+        seq: u32,
+        name: &'static str,
+        body: Value,
+    },
+    Outcome {
+        seq: u32,
+        happened: Happened,
+    },
+    Hold {
+        names: Vec<String>,
+    },
     /// The point of no return: what is promised, in one write.
-    Commit { promises: Vec<(u32, &'static str, Value)> },
+    Commit {
+        promises: Vec<(u32, &'static str, Value)>,
+    },
     /// Going back from here. The sentence of the error that turned it.
-    RollBack { error: String },
+    RollBack {
+        error: String,
+    },
     /// An undo or a promise did not succeed this time.
-    Failed { seq: u32, error: String, attention: bool },
+    Failed {
+        seq: u32,
+        error: String,
+        attention: bool,
+    },
     /// An undo or a promise is finished.
-    Settled { seq: u32 },
+    Settled {
+        seq: u32,
+    },
     /// The names stay held until then, since an unanswered call may still land.
-    Quiet { until_ms: i64 },
+    Quiet {
+        until_ms: i64,
+    },
     /// Done or undone: names released, bodies blanked.
     End,
 }
