@@ -2,7 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::{clock::Clock, identity::Identity, state::Grants, store::Store};
+use crate::{
+    clock::Clock,
+    identity::{Account, AuthUserId, Identity},
+    outcome::Outcome,
+    query::Filter,
+    state::Grants,
+    store::Store,
+    users::{User, UserId},
+};
 
 #[derive(Clone)]
 pub struct Systems {
@@ -10,4 +18,33 @@ pub struct Systems {
     pub identity: Arc<dyn Identity>,
     pub grants: Arc<dyn Grants>,
     pub clock: Clock,
+}
+
+impl Systems {
+    pub fn view(&self) -> View<'_> {
+        View(self)
+    }
+}
+
+/// The systems, to be read only.
+#[derive(Clone, Copy)]
+pub struct View<'a>(&'a Systems);
+
+impl View<'_> {
+    pub async fn user(&self, id: &UserId, rows: &Filter) -> Outcome<Option<User>> {
+        self.0.store.get(id, rows).await
+    }
+
+    /// Everybody whose field has one of these values exactly.
+    pub async fn users(&self, any: &[(&str, &str)]) -> Outcome<Vec<User>> {
+        self.0.store.find(any).await
+    }
+
+    pub async fn account(&self, id: &AuthUserId) -> Outcome<Option<Account>> {
+        self.0.identity.get(id).await
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
 }

@@ -1,0 +1,370 @@
+//! From the end of a body to the end of the operation: commit and keep the promises, or go back. Shared by living sagas and
+//! by recovery, which starts from the rows of the journal alone.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    Answer, Engine, Saga,
+    kinds::{AnyPromise, AnyStep, Revived},
+    outcome_pending,
+};
+use crate::{
+    crash,
+    error::Error,
+    outcome::{Failure, Outcome},
+    state::journal::{Appended, Entry, Happened, Record},
+};
+
+/// After so many plain refusals of one undo or promise somebody should look.
+const REFUSALS: u32 = 5;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// A step as it stands in the journal.
+pub(super) struct Laid {
+    seq: u32,
+    step: Box<dyn AnyStep>,
+    happened: Happened,
+    /// Some call of it went unanswered, forward or back: where no fence is final it is looked at a second time.
+    unsure: bool,
+    failures: u32,
+}
+
+impl Laid {
+    pub fn new(seq: u32, revived: Box<dyn AnyStep>, happened: Happened) -> Self {
+        let unsure = matches!(happened, Happened::Found(_) | Happened::Unknown);
+        Self { seq, step: revived, happened, unsure, failures: 0 }
+    }
+}
+
+struct Promised {
+    seq: u32,
+    promise: Box<dyn AnyPromise>,
+    failures: u32,
+}
+
+/// An operation whose body has ended.
+pub(super) struct Settling {
+    engine: Arc<Engine>,
+    operation: String,
+    pending: Vec<Record>,
+    laid: Vec<Laid>,
+    promises: Vec<(u32, &'static str, Value)>,
+    quiet_until_ms: i64,
+    began_ms: i64,
+    nudge: Arc<Notify>,
+}
+
+/// A caller who hears once, or nobody.
+struct Waiting(Option<Box<dyn FnOnce(Result<(), Error>) + Send>>);
+
+impl Waiting {
+    fn new(reply: impl FnOnce(Result<(), Error>) + Send + 'static) -> Self {
+        Self(Some(Box::new(reply)))
+    }
+
+    fn nobody() -> Self {
+        Self(None)
+    }
+
+    fn tell(&mut self, result: Result<(), Error>) {
+        if let Some(reply) = self.0.take() {
+            reply(result);
+        }
+    }
+}
+
+/// The journal is another's now, or cannot be written: not one more effect, not even an undo.
+struct Lost;
+
+impl Settling {
+    pub fn living(saga: Saga) -> Self {
+        let Saga { engine, operation, pending, laid, promises, quiet_until_ms, .. } = saga;
+        Self::of(engine, operation, pending, laid, promises, quiet_until_ms)
+    }
+
+    /// From the journal. Every interrupted call counts as unanswered from now on.
+    pub fn found(engine: Arc<Engine>, entry: &Entry) -> Result<(Self, Vec<(u32, String, Value)>), String> {
+        let now_ms = engine.systems.clock.now_ms();
+        let mut quiet_until_ms = entry.quiet_until_ms;
+        let mut laid = Vec::new();
+        let mut promised = Vec::new();
+        for step in &entry.steps {
+            if step.promise {
+                if !step.settled {
+                    promised.push((step.seq, step.name.clone(), step.body.clone()));
+                }
+                continue;
+            }
+            let Revived::Step(revived) = engine.kinds.revive(&step.name, step.body.clone())? else {
+                return Err(format!("{} is not a step", step.name));
+            };
+            let step = Laid::new(step.seq, revived, step.happened.clone());
+            if step.happened == Happened::Unknown {
+                quiet_until_ms = quiet_until_ms.max(later(now_ms, step.step.late(&engine.systems)));
+            }
+            laid.push(step);
+        }
+        let operation = entry.id.clone();
+        let mut settling = Self::of(engine, operation, Vec::new(), laid, Vec::new(), quiet_until_ms);
+        settling.began_ms = entry.began_ms;
+        Ok((settling, promised))
+    }
+
+    fn of(
+        engine: Arc<Engine>,
+        operation: String,
+        pending: Vec<Record>,
+        laid: Vec<Laid>,
+        promises: Vec<(u32, &'static str, Value)>,
+        quiet_until_ms: i64,
+    ) -> Self {
+        let nudge = engine.alive().get(&operation).cloned().unwrap_or_default();
+        let began_ms = engine.systems.clock.now_ms();
+        Self { engine, operation, pending, laid, promises, quiet_until_ms, began_ms, nudge }
+    }
+
+    /// The point of no return, then the promises.
+    pub async fn commit<T: Send + 'static>(mut self, value: T, answer: Answer, reply: oneshot::Sender<Result<T, Error>>) {
+        let promises = std::mem::take(&mut self.promises);
+        let revived = promises.iter().map(|(seq, name, body)| self.promise(*seq, name, body.clone())).collect();
+        let promised: Vec<Promised> = match revived {
+            Ok(promised) => promised,
+            Err(error) => return self.roll_back(crate::error::internal(error), reply).await,
+        };
+        let ends = promised.is_empty() && !self.must_wait();
+        self.pending.push(Record::Commit { promises });
+        if self.must_wait() {
+            self.pending.push(Record::Quiet { until_ms: self.quiet_until_ms });
+        }
+        if ends {
+            self.pending.push(Record::End);
+        }
+        if self.write().await.is_err() {
+            let _ = reply.send(Err(outcome_pending()));
+            return;
+        }
+        crash::point("commit-written");
+        let mut caller = Waiting::new(move |result| {
+            let _ = reply.send(result.map(|()| value));
+        });
+        if answer == Answer::AtCommit || ends {
+            caller.tell(Ok(()));
+        }
+        if ends {
+            return;
+        }
+        let _ = self.keep(promised, &mut caller).await;
+    }
+
+    /// What a committed operation that was found still owes.
+    pub async fn keep_found(mut self, found: Vec<(u32, String, Value)>) {
+        let promised: Result<Vec<_>, _> =
+            found.into_iter().map(|(seq, name, body)| self.promise(seq, &name, body)).collect();
+        match promised {
+            Ok(promised) => {
+                let _ = self.keep(promised, &mut Waiting::nobody()).await;
+            }
+            Err(error) => tracing::error!(%error, "a promise cannot be read; the operation stays as it is"),
+        }
+    }
+
+    async fn keep(&mut self, promised: Vec<Promised>, caller: &mut Waiting) -> Result<(), Lost> {
+        for mut promised in promised {
+            let mut pause = SHORTEST_PAUSE;
+            while let Err(failure) = promised.promise.keep(&self.engine.systems).await {
+                if matches!(failure, Failure::Unknown(_)) {
+                    self.unanswered(promised.promise.late(&self.engine.systems));
+                }
+                promised.failures += 1;
+                self.failed(promised.seq, promised.failures, &failure).await?;
+                caller.tell(Err(failure.into_error().resumable()));
+                self.wait(&mut pause).await;
+            }
+            crash::point("promise-kept");
+            self.pending.push(Record::Settled { seq: promised.seq });
+        }
+        caller.tell(Ok(()));
+        self.be_quiet().await?;
+        self.end().await
+    }
+
+    /// Puts every step back, last first; then, where an unanswered call may still land, waits until it cannot and looks a
+    /// second time.
+    pub async fn roll_back<T: Send + 'static>(mut self, error: Error, reply: oneshot::Sender<Result<T, Error>>) {
+        let mut caller = Waiting::new(move |result: Result<(), Error>| {
+            let _ = reply.send(Err(result.err().unwrap_or_else(outcome_pending)));
+        });
+        self.pending.push(Record::RollBack { error: error.message().to_owned() });
+        if self.laid.iter().all(|laid| laid.happened == Happened::NotDone) {
+            self.pending.push(Record::End);
+            let written = self.write().await;
+            crash::point("end-written");
+            return caller.tell(Err(if written.is_ok() { error } else { outcome_pending() }));
+        }
+        if self.write().await.is_err() {
+            return caller.tell(Err(outcome_pending()));
+        }
+        crash::point("rollback-written");
+        let _ = self.go_back(&error, &mut caller).await;
+    }
+
+    /// As [`Settling::roll_back`], for an operation that was found.
+    pub async fn roll_back_found(mut self, running: bool) {
+        if running {
+            self.pending.push(Record::RollBack { error: "the process that ran it ended".to_owned() });
+            if self.write().await.is_err() {
+                return;
+            }
+            crash::point("rollback-written");
+        }
+        let _ = self.go_back(&outcome_pending(), &mut Waiting::nobody()).await;
+    }
+
+    /// The caller hears `error` once everything is put back, or earlier that this is not so yet.
+    async fn go_back(&mut self, error: &Error, caller: &mut Waiting) -> Result<(), Lost> {
+        self.pass(false, caller).await?;
+        caller.tell(Err(error.clone()));
+        // Decided by "some step is unsure", not by the clock: a long way back may have outlasted the window.
+        while self.must_wait() {
+            self.be_quiet().await?;
+            for laid in &mut self.laid {
+                laid.unsure &= !laid.step.late(&self.engine.systems).is_zero();
+            }
+            let looked = self.quiet_until_ms;
+            self.pass(true, caller).await?;
+            if self.quiet_until_ms == looked {
+                break;
+            }
+        }
+        self.end().await
+    }
+
+    async fn pass(&mut self, only_unsure: bool, caller: &mut Waiting) -> Result<(), Lost> {
+        for at in (0..self.laid.len()).rev() {
+            if only_unsure && !self.laid[at].unsure {
+                continue;
+            }
+            let mut pause = SHORTEST_PAUSE;
+            while let Err(failure) = self.put_back(at).await {
+                if matches!(failure, Failure::Unknown(_)) {
+                    self.laid[at].unsure = true;
+                    let late = self.laid[at].step.late(&self.engine.systems);
+                    self.unanswered(late);
+                }
+                self.laid[at].failures += 1;
+                let (seq, failures) = (self.laid[at].seq, self.laid[at].failures);
+                self.failed(seq, failures, &failure).await?;
+                caller.tell(Err(outcome_pending()));
+                self.wait(&mut pause).await;
+            }
+            crash::point("put-back");
+            self.pending.push(Record::Settled { seq: self.laid[at].seq });
+        }
+        Ok(())
+    }
+
+    async fn put_back(&self, at: usize) -> Outcome<()> {
+        let Laid { step, happened, unsure, .. } = &self.laid[at];
+        let to = &self.engine.systems;
+        match happened {
+            Happened::NotDone => Ok(()),
+            Happened::Done(made) if !unsure => step.undo(to, made).await,
+            Happened::Done(made) | Happened::Found(made) => {
+                step.undo(to, made).await?;
+                Self::fence_and_undo(step.as_ref(), to).await
+            }
+            Happened::Unknown => Self::fence_and_undo(step.as_ref(), to).await,
+        }
+    }
+
+    /// What landed is put back, until nothing is there and, where the fence is final, nothing more can come.
+    async fn fence_and_undo(step: &dyn AnyStep, to: &crate::systems::Systems) -> Outcome<()> {
+        while let Some(made) = step.fence(to).await? {
+            step.undo(to, &made).await?;
+        }
+        Ok(())
+    }
+
+    /// Some call may still land, since no fence of its step is final.
+    fn must_wait(&self) -> bool {
+        self.quiet_until_ms > 0
+            && self.laid.iter().any(|laid| laid.unsure && !laid.step.late(&self.engine.systems).is_zero())
+    }
+
+    /// The names stay held until what is under way can land no more.
+    async fn be_quiet(&mut self) -> Result<(), Lost> {
+        loop {
+            let left_ms = self.quiet_until_ms.saturating_sub(self.engine.systems.clock.now_ms());
+            let Ok(left_ms @ 1..) = u64::try_from(left_ms) else { return Ok(()) };
+            self.pending.push(Record::Quiet { until_ms: self.quiet_until_ms });
+            self.write().await?;
+            crash::point("quiet-written");
+            self.engine.systems.clock.pause(Duration::from_millis(left_ms)).await;
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), Lost> {
+        self.pending.push(Record::End);
+        self.write().await?;
+        crash::point("end-written");
+        Ok(())
+    }
+
+    fn unanswered(&mut self, late: Duration) {
+        if !late.is_zero() {
+            self.quiet_until_ms = self.quiet_until_ms.max(later(self.engine.systems.clock.now_ms(), late));
+        }
+    }
+
+    async fn failed(&mut self, seq: u32, failures: u32, failure: &Failure) -> Result<(), Lost> {
+        let waited_ms = self.engine.systems.clock.now_ms() - self.began_ms;
+        let refused = matches!(failure, Failure::NotDone(_)) && failures >= REFUSALS;
+        let attention =
+            refused || Duration::from_millis(waited_ms.unsigned_abs()) >= self.engine.limits.attention_after;
+        let error = failure.sentence().to_owned();
+        tracing::warn!(operation = %self.operation, seq, failures, attention, %error, "an undo or a promise failed; it will be tried again");
+        self.pending.push(Record::Failed { seq, error, attention });
+        if self.quiet_until_ms > 0 {
+            self.pending.push(Record::Quiet { until_ms: self.quiet_until_ms });
+        }
+        self.write().await
+    }
+
+    /// Until the next try; somebody who asks for it may shorten the pause.
+    async fn wait(&self, pause: &mut Duration) {
+        let nudged = self.nudge.notified();
+        tokio::select! {
+            biased;
+            () = nudged => {}
+            () = self.engine.systems.clock.pause(*pause) => {}
+        }
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+    }
+
+    async fn write(&mut self) -> Result<(), Lost> {
+        let records = std::mem::take(&mut self.pending);
+        match self.engine.journal.append(&self.operation, records).await {
+            Ok(Appended::Written) => Ok(()),
+            Ok(Appended::TakenOver | Appended::Held) => Err(Lost),
+            Err(error) => {
+                tracing::error!(operation = %self.operation, %error, "the journal cannot be written; the operation waits for recovery");
+                Err(Lost)
+            }
+        }
+    }
+
+    fn promise(&self, seq: u32, name: &str, body: Value) -> Result<Promised, String> {
+        match self.engine.kinds.revive(name, body)? {
+            Revived::Promise(promise) => Ok(Promised { seq, promise, failures: 0 }),
+            Revived::Step(_) => Err(format!("{name} is not a promise")),
+        }
+    }
+}
+
+pub(super) fn later(now_ms: i64, by: Duration) -> i64 {
+    if by.is_zero() { 0 } else { now_ms.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)) }
+}
