@@ -6,7 +6,10 @@ pub mod sqlite;
 
 pub use journal::Journal;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Why our own state could not be read or written.
@@ -27,14 +30,15 @@ impl From<Error> for crate::error::Error {
     }
 }
 
-/// A kind of documents, and which of their fields nobody may share.
-#[derive(Debug)]
+/// A kind of documents, and which of their fields nobody may share. [`Documents::define`] makes it usable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Collection {
     pub name: &'static str,
-    /// Each entry is one namespace: no two documents may have the same folded value in any of its fields.
-    pub unique: &'static [&'static [&'static str]],
-    /// Fields that are looked up by exact value.
-    pub indexed: &'static [&'static str],
+    /// Each entry is one namespace: no two documents may have the same folded value in any of its fields. A field that is
+    /// absent or null has no value.
+    pub unique: Vec<Vec<String>>,
+    /// Further fields that are looked up by exact value.
+    pub indexed: Vec<String>,
 }
 
 /// A document and when it was changed last; that grows strictly per document.
@@ -54,7 +58,7 @@ pub enum Insert {
     /// [`Documents::close`] was here first.
     Closed,
     /// The field whose value somebody else has.
-    Taken(&'static str),
+    Taken(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,49 +66,48 @@ pub enum Replace {
     Stored(Document),
     /// Not there at that time of change.
     Elsewhere(Option<Document>),
-    Taken(&'static str),
+    Taken(String),
 }
 
 /// Collections of JSON documents with unique fields.
 #[async_trait]
 pub trait Documents: Send + Sync + 'static {
-    async fn insert(&self, into: &'static Collection, id: &str, body: Map<String, Value>) -> Result<Insert, Error>;
+    /// Sees to it that every document of the collection is found and kept apart by the fields named there, also those
+    /// which were stored when other fields were. `Unavailable` when two of them share what is to be unique now.
+    async fn define(&self, collection: Collection) -> Result<Arc<Collection>, Error>;
+
+    async fn insert(&self, into: &Arc<Collection>, id: &str, body: Map<String, Value>) -> Result<Insert, Error>;
 
     /// The whole body anew, where the document was last changed at `at`.
     async fn replace(
         &self,
-        of: &'static Collection,
+        of: &Arc<Collection>,
         id: &str,
         at: i64,
         body: Map<String, Value>,
     ) -> Result<Replace, Error>;
 
     /// Moves the time of change, where it is `at`; nothing else.
-    async fn touch(&self, of: &'static Collection, id: &str, at: i64) -> Result<Replace, Error>;
+    async fn touch(&self, of: &Arc<Collection>, id: &str, at: i64) -> Result<Replace, Error>;
 
     /// Whether it was there. `member`, where given: a field and the value that it must have.
     async fn delete(
         &self,
-        from: &'static Collection,
+        from: &Arc<Collection>,
         id: &str,
         member: Option<(&'static str, Value)>,
     ) -> Result<bool, Error>;
 
     /// After this no insert of that id can succeed. The document, where one stands already (then nothing is closed).
-    async fn close(&self, of: &'static Collection, id: &str) -> Result<Option<Document>, Error>;
+    async fn close(&self, of: &Arc<Collection>, id: &str) -> Result<Option<Document>, Error>;
 
-    async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Document>, Error>;
+    async fn get(&self, of: &Arc<Collection>, id: &str) -> Result<Option<Document>, Error>;
 
-    /// By an indexed field's exact value, at most 100.
-    async fn find(&self, of: &'static Collection, field: &'static str, value: &str) -> Result<Vec<Document>, Error>;
+    /// By the exact value of an indexed or unique field, at most 100. Nothing for any other field.
+    async fn find(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Vec<Document>, Error>;
 
     /// By the folded value in any field of the namespace with that field.
-    async fn find_unique(
-        &self,
-        of: &'static Collection,
-        field: &'static str,
-        value: &str,
-    ) -> Result<Option<Document>, Error>;
+    async fn find_unique(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Option<Document>, Error>;
 }
 
 /// Permissions given to single users beside what their roles give.

@@ -1,1 +1,127 @@
-//! To be written.
+//! The state in one SQLite file: how it is opened, who writes, who reads. Knows the tables only by way of its parts
+//! below; must not know what is kept in them or why.
+//!
+//! One thread writes ([`writer`]): whatever waits shares one commit. A few threads read. So the file is never busy and
+//! no call of the async runtime blocks on it.
+
+mod documents;
+mod grants;
+mod keys;
+pub mod lock;
+mod migrations;
+mod readers;
+mod writer;
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::{readers::Readers, writer::Writer};
+use super::Error;
+use crate::clock::Clock;
+
+pub use self::writer::{Batch, Synchronous, Writing};
+
+/// The open state. The last one to let go of it waits until the file is closed, so that it can be opened anew at once.
+pub struct Sqlite {
+    clock: Clock,
+    // Before the writer, which folds the log of changes into the file when nobody reads it any more.
+    readers: Readers,
+    writer: Writer,
+}
+
+/// Why a file cannot serve as our state. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} cannot be used: {error}")]
+    Unusable { path: String, error: String },
+    #[error("{0} is not a state of this program")]
+    NotOurs(String),
+    #[error("{path} was written by a newer version of this program (schema {found}; this one knows {known})")]
+    Newer { path: String, found: i64, known: i64 },
+    #[error("{path} is damaged: {what}")]
+    Damaged { path: String, what: String },
+}
+
+impl Sqlite {
+    /// Opens the state, makes it where there is none, and brings an older one up to date. Blocks: milliseconds on an
+    /// existing state.
+    pub fn open(file: &Path, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        Self::open_writing(file, clock, Writing::default())
+    }
+
+    /// The same with another way to write, to measure against.
+    pub fn open_writing(file: &Path, clock: Clock, writing: Writing) -> Result<Arc<Self>, OpenError> {
+        let unusable = |error: &dyn std::fmt::Display| OpenError::Unusable {
+            path: file.display().to_string(),
+            error: error.to_string(),
+        };
+        create(file).map_err(|error| unusable(&error))?;
+        let mut connection = connect(file).map_err(|error| unusable(&error))?;
+        migrations::bring_up_to_date(&mut connection, file)?;
+        let readers = Readers::start(file).map_err(|error| unusable(&error))?;
+        let writer = Writer::start(connection, writing).map_err(|error| unusable(&error))?;
+        Ok(Arc::new(Self { clock, readers, writer }))
+    }
+
+    /// Ends with a sentence when a commit has failed and nobody can say what is on the disk: the process must end, the
+    /// next start looks. Never ends otherwise.
+    pub fn fatal(&self) -> impl Future<Output = String> + Send + use<> {
+        self.writer.fatal()
+    }
+
+    /// Runs `work` in a transaction and answers once it is durable. Its error takes back what it did, and nothing that
+    /// others did.
+    async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writer.write(work).await
+    }
+
+    /// Runs `work` on what is committed. It cannot write.
+    async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.readers.read(work).await
+    }
+}
+
+/// Makes the directory 0700 where it is not there yet.
+pub fn create_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// An empty file, 0600, in a directory that is durable; SQLite gives its other files the same mode.
+fn create(file: &Path) -> io::Result<()> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_directory(directory)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(_) => File::open(directory)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    // The writer does it itself, where it can see whether the disk took it.
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! The table of keys.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Sqlite;
+use crate::state::{Error, Keys};
+
+#[async_trait]
+impl Keys for Sqlite {
+    async fn get_or_put(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let wanted = name.to_owned();
+        if let Some(value) = self.read(move |connection| stored(connection, &wanted)).await? {
+            return Ok(value);
+        }
+        let name = name.to_owned();
+        self.write(move |connection| {
+            if let Some(value) = stored(connection, &name)? {
+                return Ok(value);
+            }
+            connection
+                .prepare_cached("INSERT INTO key (name, value) VALUES (?1, ?2)")?
+                .execute(params![name, fresh])?;
+            Ok(fresh)
+        })
+        .await
+    }
+}
+
+fn stored(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.prepare_cached("SELECT value FROM key WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+}

@@ -1,0 +1,75 @@
+//! The tables, in the order in which versions brought them. Forward only: what stands here is never changed, a new
+//! version adds a file.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::OpenError;
+
+/// The nth brings a state to `user_version` n.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_state.sql")];
+
+/// `usrm`, in the header of the file: ours and nobody else's.
+const APPLICATION_ID: i64 = 0x7573_726d;
+
+/// Makes the tables of an empty file, adds what an older one lacks, and refuses what is not ours, newer than we are, or
+/// not as its version says.
+pub fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
+    let path = file.display().to_string();
+    let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::NotOurs(path.clone()),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { path: path.clone(), what: error.to_string() }
+        }
+        _ => OpenError::Unusable { path: path.clone(), error: error.to_string() },
+    };
+    let number = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+    let found = number("user_version").map_err(refused)?;
+    let application = number("application_id").map_err(refused)?;
+    let tables = schema(connection).map_err(refused)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let empty = application == 0 && found == 0 && tables.is_empty();
+    if !empty && application != APPLICATION_ID {
+        return Err(OpenError::NotOurs(path));
+    }
+    if found > known {
+        return Err(OpenError::Newer { path, found, known });
+    }
+    let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
+    if !empty && tables != expected(found).map_err(refused)? {
+        return Err(damaged("its tables are not those that its version has"));
+    }
+
+    // Before the first commit: the mode stands in the file's header.
+    connection.pragma_update(None, "journal_mode", "wal").map_err(refused)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(refused)?;
+    migrate(connection, found).map_err(refused)
+}
+
+fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    for (version, sql) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > from) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The tables of that version, made in memory.
+fn expected(version: i64) -> rusqlite::Result<Vec<String>> {
+    let connection = Connection::open_in_memory()?;
+    for (_, sql) in (1_i64..).zip(MIGRATIONS).filter(|(number, _)| *number <= version) {
+        connection.execute_batch(sql)?;
+    }
+    schema(&connection)
+}
+
+fn schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
