@@ -1,1 +1,160 @@
 //! The log of operations: what was asked, how far it is, what comes next. Reading it, and asking for another try.
+
+use serde::Serialize;
+
+use crate::{
+    access::Caller,
+    app::App,
+    clock::rfc3339,
+    error::{Code, Error},
+    query::Filter,
+    state::journal::{Entry, Happened, ListQuery, State, StepEntry},
+    users::{UserId, rules},
+};
+
+/// An operation as it is answered. No secrets, no e-mails, no values of the user.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    id: String,
+    kind: String,
+    state: &'static str,
+    subject: Option<String>,
+    actor: Actor,
+    request_id: String,
+    started_at: String,
+    settled_at: Option<String>,
+    /// A sentence: what happens next.
+    next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    steps: Vec<ShownStep>,
+}
+
+#[derive(Debug, Serialize)]
+struct Actor {
+    id: String,
+    by: String,
+    address: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownStep {
+    name: String,
+    state: &'static str,
+    attempts: u32,
+    started_at: String,
+    ended_at: Option<String>,
+    error: Option<String>,
+    undo_error: Option<String>,
+}
+
+/// Newest first; one's own where one may not see those of others.
+pub async fn list(app: &App, caller: &Caller, mut query: ListQuery) -> Result<Vec<Shown>, Error> {
+    if !sees_all(caller) {
+        query.actor = Some(caller.origin.actor.clone());
+    }
+    let entries = app.journal.list(query).await?;
+    Ok(entries.into_iter().map(shown).collect())
+}
+
+pub async fn get(app: &App, caller: &Caller, id: &str) -> Result<Shown, Error> {
+    Ok(shown(find(app, caller, id).await?))
+}
+
+/// Tries an unsettled operation again at once, in the direction that its state says. Needs what the operation itself needed.
+pub async fn retry(app: &App, caller: &Caller, id: &str) -> Result<Shown, Error> {
+    let entry = find(app, caller, id).await?;
+    if matches!(entry.state, State::Done | State::Undone) {
+        return Err(Error::new(Code::OperationSettled, "The operation is settled"));
+    }
+    caller.require(permission(&entry.kind))?;
+    if let Some(subject) = entry.subject.as_deref().and_then(UserId::parse) {
+        rules::not_above(&app.systems, caller, &subject).await?;
+    }
+    if !app.sagas.nudge(id) {
+        app.sagas.recover().await?;
+    }
+    get(app, caller, id).await
+}
+
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<Entry, Error> {
+    let entry = app.journal.read(id).await?;
+    let visible = entry.filter(|entry| sees_all(caller) || entry.origin.actor == caller.origin.actor);
+    visible.ok_or_else(|| Error::new(Code::OperationNotFound, "Operation not found"))
+}
+
+fn sees_all(caller: &Caller) -> bool {
+    caller.rows == Filter::Everything && caller.permissions.holds("operations:read")
+}
+
+/// What a caller needs for an operation of this kind.
+fn permission(kind: &str) -> &'static str {
+    if kind == "delete-user" { "users:delete" } else { "users:write" }
+}
+
+fn shown(entry: Entry) -> Shown {
+    let state = if entry.attention.is_some() { "needs-attention" } else { entry.state.as_str() };
+    Shown {
+        state,
+        next: next(&entry),
+        actor: Actor { id: entry.origin.actor, by: entry.origin.by, address: entry.origin.address },
+        request_id: entry.origin.request_id,
+        started_at: rfc3339(entry.began_ms),
+        settled_at: entry.settled_ms.map(rfc3339),
+        steps: entry.steps.into_iter().map(|step| shown_step(entry.state, step)).collect(),
+        id: entry.id,
+        kind: entry.kind,
+        subject: entry.subject,
+        error: entry.error,
+    }
+}
+
+fn shown_step(operation: State, step: StepEntry) -> ShownStep {
+    let goes_back = matches!(operation, State::RollingBack | State::Undone);
+    let settled = step.settled || matches!(operation, State::Done | State::Undone);
+    let state = match (&step.happened, step.promise) {
+        (_, true) => {
+            if settled {
+                "kept"
+            } else {
+                "promised"
+            }
+        }
+        (Happened::NotDone, false) => "not-done",
+        (_, false) if goes_back && settled => "undone",
+        (Happened::Done(_) | Happened::Found(_), false) => "done",
+        (Happened::Unknown, false) => "unknown",
+    };
+    let (error, undo_error) = if step.promise { (step.error, None) } else { (None, step.error) };
+    ShownStep {
+        name: step.name,
+        state,
+        attempts: step.failures + 1,
+        started_at: rfc3339(step.began_ms),
+        ended_at: step.ended_ms.map(rfc3339),
+        error,
+        undo_error,
+    }
+}
+
+fn next(entry: &Entry) -> String {
+    let waits = |what: &str| match &entry.attention {
+        Some(why) => format!("{what} is tried again and again, and fails: {why}"),
+        None => format!("{what} goes on by itself"),
+    };
+    match entry.state {
+        State::Running => "its steps are being carried out".to_owned(),
+        State::Committed => waits("keeping what was promised"),
+        State::RollingBack if entry.steps.iter().all(|step| step.settled || step.happened == Happened::NotDone) => {
+            format!(
+                "everything is put back; names are kept until {}, then it is looked at again",
+                rfc3339(entry.quiet_until_ms)
+            )
+        }
+        State::RollingBack => waits("putting back what was done"),
+        State::Done => "nothing: everything was done".to_owned(),
+        State::Undone => "nothing: everything was put back".to_owned(),
+    }
+}

@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod create;
 pub mod delete;
+pub mod passwords;
 pub mod rules;
 pub mod steps;
 pub mod update;

@@ -128,7 +128,12 @@ impl Settling {
     }
 
     /// The point of no return, then the promises.
-    pub async fn commit<T: Send + 'static>(mut self, value: T, answer: Answer, reply: oneshot::Sender<Result<T, Error>>) {
+    pub async fn commit<T: Send + 'static>(
+        mut self,
+        value: T,
+        answer: Answer,
+        reply: oneshot::Sender<Result<T, Error>>,
+    ) {
         let promises = std::mem::take(&mut self.promises);
         let revived = promises.iter().map(|(seq, name, body)| self.promise(*seq, name, body.clone())).collect();
         let promised: Vec<Promised> = match revived {

@@ -6,6 +6,7 @@
 
 mod documents;
 mod grants;
+pub mod journal;
 mod keys;
 pub mod lock;
 mod migrations;

@@ -1,12 +1,66 @@
 //! Removing a person on both sides.
 
+use super::{
+    State, User, UserId, rules,
+    rules::Precondition,
+    steps::{ChangeIdentity, DeleteIdentity, DeleteUser, DropGrants, MoveUser},
+};
 use crate::{
-    access::Caller,
+    access::{ADMIN, Caller},
     app::App,
     error::Error,
-    users::{UserId, rules::Precondition},
+    identity::Account,
+    saga::{Answer, Saga},
+    systems::Systems,
 };
 
-pub async fn delete(_app: &App, _caller: &Caller, _id: &UserId, _only_if: Precondition) -> Result<(), Error> {
-    Err(crate::error::internal("to be written"))
+/// Either the person is gone on both sides, or he stands as before. Once TRASH and block have both succeeded there is no
+/// way back: an identity's deletion loses the password for ever, so the deletions are promised and retried until done.
+///
+/// With `AUTH_HARD_DELETE=false` the identity stays, blocked, and keeps its names.
+pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Precondition) -> Result<(), Error> {
+    let user =
+        rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("deleting user"))?;
+    check(&app.systems, caller, &user, &only_if).await?;
+
+    let mut names = rules::names_in(&user.document);
+    names.extend([format!("user:{id}"), rules::ADMINS.to_owned()]);
+    let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names, Answer::AfterPromises);
+    let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
+    let (systems, hard) = (app.systems.clone(), app.config.auth_hard_delete);
+
+    app.sagas
+        .run(asked, async move |saga: &mut Saga| {
+            // Read again, now that nobody else may touch him.
+            let user = rules::visible(saga.view(), &id, &caller.rows).await?;
+            check(&systems, &caller, &user, &only_if).await?;
+            saga.hold(rules::names_in(&user.document)).await?;
+            let identity = user.auth_user_id().map(str::to_owned);
+            let account = match &identity {
+                Some(identity) => saga.view().account(identity).await?,
+                None => None,
+            };
+
+            let (at, from, to) = (user.revision, user.state, State::Trash);
+            saga.step(MoveUser { id: id.clone(), at, from, to, by }).await?;
+            if let Some((identity, from)) = identity.zip(account) {
+                if from.enabled {
+                    let mark = Some(saga.operation().to_owned());
+                    let to = Account { enabled: false, mark, ..from.clone() };
+                    saga.step(ChangeIdentity { id: identity.clone(), from, to }).await?;
+                }
+                if hard {
+                    saga.on_commit(DeleteIdentity { id: identity })?;
+                }
+            }
+            saga.on_commit(DeleteUser { id: id.clone() })?;
+            saga.on_commit(DropGrants { user: id })
+        })
+        .await
+}
+
+async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precondition) -> Result<(), Error> {
+    only_if.require(user)?;
+    let held = rules::not_above(systems, caller, &user.id).await?;
+    if held.holds(ADMIN) { rules::not_last_admin(systems, &user.id).await } else { Ok(()) }
 }

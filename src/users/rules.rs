@@ -1,6 +1,17 @@
-//! What must hold before anything is sent: validation, takeover, the last administrator, preconditions.
+//! What must hold before anything is sent: preconditions, takeover, the last administrator, names that are taken.
 
-use super::User;
+use serde_json::{Map, Value};
+
+use super::{NAMES, State, User, UserId, held_name};
+use crate::{
+    access::{ADMIN, Caller, Permissions},
+    app::App,
+    config::UniqueScope,
+    error::{self, Code, Error},
+    fold::fold,
+    query::Filter,
+    systems::{Systems, View},
+};
 
 /// `If-Match` (RFC 9110 13.1.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,4 +31,113 @@ impl Precondition {
             Self::AnyOf(values) => values.contains(&user.revision.0),
         }
     }
+
+    pub fn require(&self, user: &User) -> Result<(), Error> {
+        if self.holds(user) { Ok(()) } else { Err(error::changed_meanwhile()) }
+    }
+}
+
+/// The person as the caller may see him: PUBLIC, inside his row filter.
+pub async fn visible(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User, Error> {
+    let found = view.user(id, rows).await?;
+    found.filter(|user| user.state == State::Public).ok_or_else(error::user_not_found)
+}
+
+/// Nobody acts on a person who holds a permission that he lacks. What the person holds.
+pub async fn not_above(systems: &Systems, caller: &Caller, target: &UserId) -> Result<Permissions, Error> {
+    let held = Permissions(systems.grants.of(target.as_str()).await?);
+    if caller.permissions.covers(&held) {
+        return Ok(held);
+    }
+    Err(Error::new(Code::PersonAbove, "The person holds a permission that you lack"))
+}
+
+/// The members of one's own user that only an administrator may change.
+const PROTECTED: [&str; 4] = ["expirationDate", "roles", "blocked", "userGroup"];
+
+pub fn not_own_protected<'a>(
+    caller: &Caller,
+    target: &UserId,
+    mut changed: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
+    if !caller.is(target) || caller.permissions.holds(ADMIN) {
+        return Ok(());
+    }
+    match changed.find(|field| PROTECTED.contains(field)) {
+        Some(field) => Err(Error::new(Code::OwnRecord, format!("Nobody changes his own {field}")).field(field)),
+        None => Ok(()),
+    }
+}
+
+/// The name that every operation holds which may take the last administrator away, so that two cannot each take one of the
+/// last two.
+pub const ADMINS: &str = "admins";
+
+/// Whether somebody else would be left who may do everything: PUBLIC, unblocked, with an identity and no end.
+pub async fn not_last_admin(systems: &Systems, target: &UserId) -> Result<(), Error> {
+    for other in systems.grants.holders(ADMIN).await? {
+        let Some(other) = UserId::parse(&other).filter(|other| other != target) else { continue };
+        let user = systems.store.get(&other, &Filter::Everything).await?;
+        let stays = |user: &User| {
+            user.auth_user_id().is_some()
+                && user.text("expirationDate").is_none()
+                && !user.identity_blocked(systems.clock.now_ms())
+        };
+        if user.as_ref().is_some_and(stays) {
+            return Ok(());
+        }
+    }
+    Err(Error::new(Code::LastAdmin, "Nobody would be left who may do everything"))
+}
+
+/// What an operation on these fields holds: `email:…`, `username:…`.
+pub fn names_in(fields: &Map<String, Value>) -> Vec<String> {
+    let text = |field: &str| fields.get(field).and_then(Value::as_str).map(|value| held_name(field, value));
+    NAMES.iter().filter_map(|field| text(field)).collect()
+}
+
+/// Whether anybody but `except` has one of these names already, in any state.
+pub async fn names_free(
+    view: View<'_>,
+    scope: UniqueScope,
+    names: &[(&str, &str)],
+    except: Option<&UserId>,
+) -> Result<(), Error> {
+    if scope == UniqueScope::Identities || names.is_empty() {
+        return Ok(());
+    }
+    let folded: Vec<(&str, String)> = names.iter().map(|(field, value)| (*field, fold(value))).collect();
+    let mut any: Vec<(&str, &str)> = names.to_vec();
+    any.extend(folded.iter().map(|(field, value)| (*field, value.as_str())));
+    any.sort_unstable();
+    any.dedup();
+    for other in view.users(&any).await?.iter().filter(|other| Some(&other.id) != except) {
+        let taken = folded.iter().find(|(field, value)| other.text(field).is_some_and(|text| fold(text) == *value));
+        return Err(error::name_taken(taken.map_or("name", |(field, _)| field)));
+    }
+    Ok(())
+}
+
+/// The names among the fields.
+pub fn names_of(fields: &Map<String, Value>) -> Vec<(&'static str, &str)> {
+    NAMES.iter().filter_map(|field| Some((*field, fields.get(*field)?.as_str()?))).collect()
+}
+
+/// What nobody gives a new user.
+pub fn settable(fields: &Map<String, Value>) -> Result<(), Error> {
+    let reserved = |name: &str| super::METADATA.contains(&name) || ["authUserId", "expirationId"].contains(&name);
+    for name in fields.keys() {
+        if reserved(name) {
+            return Err(Error::new(Code::NotSettable, format!("{name} is not set by callers")).field(name));
+        }
+        if name == "expirationDate" {
+            return Err(Error::new(Code::NotSettable, "This version does not block users on a date").field(name));
+        }
+    }
+    Ok(())
+}
+
+/// The group's opinion of the fields, before anything is sent.
+pub fn check(app: &App, fields: &Map<String, Value>) -> Result<(), Error> {
+    app.groups.of(fields)?.check(fields)
 }

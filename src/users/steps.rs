@@ -1,1 +1,25 @@
-//! To be written.
+//! The steps and promises that operations on a person are made of, and the one list by which they come back from a journal.
+
+mod grants;
+mod identity;
+mod store;
+
+pub use grants::{DropGrants, GrantPermissions};
+pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
+pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
+
+use crate::saga::kinds::{Kind, promise, step};
+
+/// Names stand in journals for ever: lines are added here, never changed.
+pub const KINDS: &[Kind] = &[
+    step::<InsertUser>(),
+    step::<CreateIdentity>(),
+    step::<LinkIdentity>(),
+    step::<PatchUser>(),
+    step::<MoveUser>(),
+    step::<ChangeIdentity>(),
+    step::<GrantPermissions>(),
+    promise::<DeleteIdentity>(),
+    promise::<DeleteUser>(),
+    promise::<DropGrants>(),
+];

@@ -1,0 +1,246 @@
+//! Effects on the store. Every write after the insert is conditional on the revision that was read, so an empty change at
+//! that revision fences off whatever is still under way.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    error,
+    outcome::{Failure, Outcome},
+    query::Filter,
+    saga::{Promise, Step},
+    store::{Landed, Write},
+    systems::Systems,
+    users::{Change, Revision, State, User, UserId},
+};
+
+/// The user stands PUBLIC in the store.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InsertUser {
+    pub id: UserId,
+    pub fields: Map<String, Value>,
+    pub by: String,
+}
+
+impl Step for InsertUser {
+    const NAME: &'static str = "insert-user";
+    type Output = ();
+
+    fn late(&self, to: &Systems) -> Duration {
+        to.store.late()
+    }
+
+    async fn run(&self, to: &Systems) -> Outcome<()> {
+        to.store.insert(&self.id, &self.fields, &self.by).await
+    }
+
+    async fn fence(&self, to: &Systems) -> Outcome<Option<()>> {
+        Ok(match to.store.close(&self.id).await? {
+            Landed::There => Some(()),
+            Landed::Never => None,
+        })
+    }
+
+    async fn undo(&self, to: &Systems, (): &()) -> Outcome<()> {
+        to.store.delete(&self.id, State::Public).await
+    }
+}
+
+/// The user names his identity. Goes when the insert before it is undone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LinkIdentity {
+    pub id: UserId,
+    pub at: Revision,
+    pub identity: String,
+    pub by: String,
+}
+
+impl LinkIdentity {
+    fn change(&self) -> Change {
+        let set = Map::from_iter([("authUserId".to_owned(), Value::from(self.identity.clone()))]);
+        Change { set, unset: Vec::new() }
+    }
+}
+
+impl Step for LinkIdentity {
+    const NAME: &'static str = "link-identity";
+    type Output = ();
+
+    fn late(&self, to: &Systems) -> Duration {
+        to.store.late()
+    }
+
+    async fn run(&self, to: &Systems) -> Outcome<()> {
+        write(to, &self.id, &self.at, &self.change(), &self.by).await.map(|_| ())
+    }
+
+    async fn fence(&self, _to: &Systems) -> Outcome<Option<()>> {
+        Ok(None)
+    }
+
+    async fn undo(&self, _to: &Systems, (): &()) -> Outcome<()> {
+        Ok(())
+    }
+}
+
+/// Fields of a user, changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PatchUser {
+    pub id: UserId,
+    pub at: Revision,
+    pub change: Change,
+    /// What puts the changed fields back.
+    pub inverse: Change,
+    pub by: String,
+}
+
+impl PatchUser {
+    pub fn new(user: &User, change: Change, by: &str) -> Self {
+        let inverse = change.inverse(&user.document);
+        Self { id: user.id.clone(), at: user.revision.clone(), change, inverse, by: by.to_owned() }
+    }
+
+    /// The part of the inverse whose fields still show what we wrote; somebody else's later value stays.
+    fn what_is_ours(&self, document: &Map<String, Value>) -> Change {
+        let ours = |field: &str| {
+            let single = Change {
+                set: self
+                    .change
+                    .set
+                    .iter()
+                    .filter(|(name, _)| *name == field)
+                    .map(|(n, v)| (n.clone(), v.clone()))
+                    .collect(),
+                unset: self.change.unset.iter().filter(|name| *name == field).cloned().collect(),
+            };
+            single.shows_in(document)
+        };
+        Change {
+            set: self.inverse.set.iter().filter(|(name, _)| ours(name)).map(|(n, v)| (n.clone(), v.clone())).collect(),
+            unset: self.inverse.unset.iter().filter(|name| ours(name)).cloned().collect(),
+        }
+    }
+}
+
+impl Step for PatchUser {
+    const NAME: &'static str = "patch-user";
+    type Output = Revision;
+
+    fn late(&self, to: &Systems) -> Duration {
+        to.store.late()
+    }
+
+    async fn run(&self, to: &Systems) -> Outcome<Revision> {
+        write(to, &self.id, &self.at, &self.change, &self.by).await
+    }
+
+    async fn fence(&self, to: &Systems) -> Outcome<Option<Revision>> {
+        let found = fence(to, &self.id, &self.at, &self.by).await?;
+        Ok(found.filter(|user| self.change.shows_in(&user.document)).map(|user| user.revision))
+    }
+
+    async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
+        loop {
+            let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
+            let back = self.what_is_ours(&user.document);
+            if back.is_empty() || self.inverse.shows_in(&user.document) {
+                return Ok(());
+            }
+            if let Write::Now(_) = to.store.change(&self.id, &user.revision, &back, &self.by).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A user's state, changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MoveUser {
+    pub id: UserId,
+    pub at: Revision,
+    pub from: State,
+    pub to: State,
+    pub by: String,
+}
+
+impl Step for MoveUser {
+    const NAME: &'static str = "move-user";
+    type Output = Revision;
+
+    fn late(&self, to: &Systems) -> Duration {
+        to.store.late()
+    }
+
+    async fn run(&self, to: &Systems) -> Outcome<Revision> {
+        match to.store.set_state(&self.id, &self.at, self.to, &self.by).await? {
+            Write::Now(user) => Ok(user.revision),
+            Write::Elsewhere => {
+                let user = to.store.get(&self.id, &Filter::Everything).await?;
+                let ours = user.filter(|user| user.state == self.to && user.revision != self.at);
+                ours.map(|user| user.revision).ok_or_else(|| Failure::not_done(error::changed_meanwhile()))
+            }
+        }
+    }
+
+    async fn fence(&self, to: &Systems) -> Outcome<Option<Revision>> {
+        let found = fence(to, &self.id, &self.at, &self.by).await?;
+        Ok(found.filter(|user| user.state != self.from).map(|user| user.revision))
+    }
+
+    async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
+        loop {
+            let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
+            // No way leads from TRASH to PUBLIC but over DRAFT.
+            let next = match (user.state, self.from) {
+                (state, from) if state == from => return Ok(()),
+                (State::Trash, State::Public) if self.to == State::Trash => State::Draft,
+                (State::Draft, State::Public) => State::Public,
+                (state, from) if state == self.to => from,
+                // Somebody else has moved him on.
+                _ => return Ok(()),
+            };
+            to.store.set_state(&self.id, &user.revision, next, &self.by).await?;
+        }
+    }
+}
+
+/// The user is gone from the store. He stands in TRASH, as the steps before left him.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeleteUser {
+    pub id: UserId,
+}
+
+impl Promise for DeleteUser {
+    const NAME: &'static str = "delete-user";
+
+    fn late(&self, to: &Systems) -> Duration {
+        to.store.late()
+    }
+
+    async fn keep(&self, to: &Systems) -> Outcome<()> {
+        to.store.delete(&self.id, State::Trash).await
+    }
+}
+
+/// Writes at a revision; when the user is elsewhere, looks whether an earlier call of ours brought him there.
+async fn write(to: &Systems, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Revision> {
+    match to.store.change(id, at, change, by).await? {
+        Write::Now(user) => Ok(user.revision),
+        Write::Elsewhere => {
+            let user = to.store.get(id, &Filter::Everything).await?;
+            let ours = user.filter(|user| user.revision != *at && change.shows_in(&user.document));
+            ours.map(|user| user.revision).ok_or_else(|| Failure::not_done(error::changed_meanwhile()))
+        }
+    }
+}
+
+/// Moves the revision on, so that nothing conditional on it can land any more. Whoever stands there when it had moved
+/// already.
+async fn fence(to: &Systems, id: &UserId, at: &Revision, by: &str) -> Outcome<Option<User>> {
+    match to.store.change(id, at, &Change::default(), by).await? {
+        Write::Now(_) => Ok(None),
+        Write::Elsewhere => to.store.get(id, &Filter::Everything).await,
+    }
+}
