@@ -1,9 +1,18 @@
 //! The environment, read once: raw (flat strings) → resolved (typed). The only place that reads it.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+pub mod later;
+mod raw;
+mod reading;
+mod resolving;
+pub mod settings;
+mod values;
+
+use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+use settings::setting;
 
 /// Every setting, resolved. Which variable each comes from, its default and meaning: `docs/settings.md`.
 #[derive(Debug, Clone)]
@@ -133,17 +142,122 @@ pub struct Calls {
     pub call_timeout: Duration,
 }
 
+/// What came out of an environment without mistakes.
+#[derive(Debug)]
+pub struct Resolved {
+    pub config: Arc<Config>,
+    /// What somebody should know; logged at start.
+    pub notes: Vec<Note>,
+    /// Every setting of this version, in the order of the reference.
+    pub effective: Vec<Effective>,
+}
+
+/// One line for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub level: Level,
+    pub sentence: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Info,
+    Warn,
+}
+
+/// A setting as it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    pub name: &'static str,
+    /// A secret that is there reads `set`.
+    pub value: String,
+    pub source: Source,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Environment,
+    File(PathBuf),
+    /// The set of defaults that `COMPAT=original` chooses.
+    Compat,
+    Default,
+    /// The driver that it belongs to is not in use.
+    Unused,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => f.write_str("environment"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Compat => f.write_str("COMPAT"),
+            Self::Default => f.write_str("default"),
+            Self::Unused => f.write_str("not in use"),
+        }
+    }
+}
+
 /// One thing wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub variable: String,
-    /// What is wrong; what would be right.
-    pub sentence: String,
+    /// The whole line, beginning with the variable: what is wrong; what would be right.
+    pub line: String,
+}
+
+impl Mistake {
+    pub fn wrong(variable: &str, what: impl fmt::Display, right: impl fmt::Display) -> Self {
+        Self { variable: variable.to_owned(), line: format!("{variable}: {what}; right would be: {right}") }
+    }
+
+    /// It asks for something that a later version may have.
+    pub fn not_here(variable: &str, part: &str) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            line: format!(
+                "{variable} asks for {part}, which this version does not have; right would be: leave it unset"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
 }
 
 impl Config {
-    /// Of the given variables, or every mistake at once.
-    pub fn resolve(_variables: impl IntoIterator<Item = (String, String)>) -> Result<Arc<Self>, Vec<Mistake>> {
-        Err(Vec::new())
+    /// Of the environment of this process.
+    pub fn from_environment() -> Result<Resolved, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut variables = Vec::new();
+        for (name, value) in env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => variables.push((name, value)),
+                (Ok(name), Err(_)) if known(&name) => {
+                    mistakes.push(Mistake::wrong(&name, "it is not UTF-8", "a text"));
+                }
+                // Not ours: the environment holds everything.
+                (Ok(_), Err(_)) | (Err(_), _) => {}
+            }
+        }
+        match Self::resolve(variables) {
+            Ok(resolved) if mistakes.is_empty() => Ok(resolved),
+            Ok(_) => Err(mistakes),
+            Err(further) => Err(mistakes.into_iter().chain(further).collect()),
+        }
     }
+
+    /// Of the given variables, or every mistake at once. An empty value is the same as none.
+    pub fn resolve(variables: impl IntoIterator<Item = (String, String)>) -> Result<Resolved, Vec<Mistake>> {
+        resolving::resolve(variables.into_iter().filter(|(name, value)| !value.is_empty() && known(name)).collect())
+    }
+}
+
+/// Whether this version judges a variable of that name.
+fn known(name: &str) -> bool {
+    let file_of_secret = || name.strip_suffix("_FILE").and_then(setting).is_some_and(|setting| setting.secret);
+    setting(name).is_some() || file_of_secret() || later::LATER.iter().any(|later| later.name == name)
 }

@@ -1,0 +1,391 @@
+//! From the texts to the settings: which values go together, what contradicts what. In the order of the reference.
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, sync::Arc, thread};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{
+    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, Store, Token, later,
+    raw::Raw,
+    reading::{Noted, Reading},
+    settings::{CRUD_SERVICE, EMBEDDED_IDENTITY, KEYCLOAK, SETTINGS},
+    values,
+};
+
+/// Every mistake at once, or the settings. `given` holds no empty value and only names that we know.
+pub fn resolve(given: BTreeMap<String, String>) -> Result<Resolved, Vec<Mistake>> {
+    let raw: Raw = match envy::from_iter(given.clone()) {
+        Ok(raw) => raw,
+        Err(error) => return Err(vec![Mistake::wrong("environment", error.to_string(), "texts")]),
+    };
+    let mut r = Reading::new();
+    let config = whole(&mut r, raw);
+    later::judge(&given, r.compat, &mut r.mistakes, &mut r.notes, &mut r.idle);
+    let Reading { mistakes, mut notes, mut effective, idle, .. } = r;
+    match config {
+        Ok(config) if mistakes.is_empty() => {
+            notes.extend(idle_note(&idle));
+            effective.sort_by_key(|shown| SETTINGS.iter().position(|setting| setting.name == shown.name));
+            Ok(Resolved { config: Arc::new(config), notes, effective })
+        }
+        Ok(_) | Err(Noted) => Err(mistakes),
+    }
+}
+
+/// One line for all variables whose driver is not in use.
+fn idle_note(idle: &[(&'static str, &'static str)]) -> Option<Note> {
+    let names = idle.iter().map(|(name, driver)| format!("{name} ({driver})")).collect::<Vec<_>>().join(", ");
+    (!idle.is_empty()).then(|| Note {
+        level: Level::Warn,
+        sentence: format!("set, but of no effect, since what they belong to is not in use: {names}"),
+    })
+}
+
+/// Everything is read before the first `?`, so that one mistake hides no other.
+fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
+    let compat = r.read("COMPAT", raw.compat, values::compat);
+    if let Ok(compat) = compat {
+        r.compat = compat;
+    }
+    let access = access(r, raw.access);
+    let precise_upstream_status = r.read("UPSTREAM_STATUS", raw.upstream_status, values::upstream_status);
+    let unique_scope = r.read("UNIQUE_SCOPE", raw.unique_scope, values::unique_scope);
+    let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
+
+    let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url);
+    let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
+    let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);
+    let format = r.read("LOG_FORMAT", raw.log_format, values::log_format);
+
+    let data_dir = r.read("DATA_DIR", raw.data_dir, values::path);
+    let state_file = state_file(r, raw.state, raw.state_file, data_dir.as_ref().ok());
+    let state_lock_wait = r.read("STATE_LOCK_WAIT", raw.state_lock_wait, values::duration);
+    let answer_within = r.read("ANSWER_WITHIN", raw.answer_within, values::some_time);
+    let names_wait = r.read("NAMES_WAIT", raw.names_wait, values::duration);
+    let attention_after = r.read("ATTENTION_AFTER", raw.attention_after, values::duration);
+    let admin_email = r.optional("ADMIN_EMAIL", raw.admin_email, values::email, unset);
+    let admin_password = r.secret("ADMIN_PASSWORD", raw.admin_password, raw.admin_password_file, unset);
+
+    let calls = calls(r, raw.ca_file, raw.connect_timeout, raw.call_timeout);
+    let store = store(r, raw.crud_service, raw.users_crud_endpoint, raw.crud_insert);
+    let unique_fields = r.read("UNIQUE_FIELDS", raw.unique_fields, values::unique_fields);
+    let identity = identity(
+        r,
+        RawIdentity {
+            module: raw.auth_module,
+            url: raw.keycloak_url,
+            realm: raw.keycloak_realm,
+            client_id: raw.keycloak_client_id,
+            client_secret: (raw.keycloak_client_secret, raw.keycloak_client_secret_file),
+            login_client_id: raw.keycloak_login_client_id,
+            login_client_secret: (raw.keycloak_login_client_secret, raw.keycloak_login_client_secret_file),
+            create: raw.keycloak_create,
+            late_window: raw.auth_late_window,
+            hash_concurrency: raw.hash_concurrency,
+            hash_queue: raw.hash_queue,
+        },
+        calls.as_ref().ok(),
+    );
+    let auth_hard_delete = r.read("AUTH_HARD_DELETE", raw.auth_hard_delete, values::boolean);
+    let token = token(r, &http, raw.token_issuer, raw.token_audience, raw.access_token_ttl);
+    let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
+
+    let identity = identity?;
+    let admin_email = admin_email?;
+    let admin_password = admin_password?;
+    first_administrator(r, &identity, admin_email.as_ref(), admin_password.as_ref())?;
+    access?;
+    Ok(Config {
+        compat: compat?,
+        precise_upstream_status: precise_upstream_status?,
+        unique_scope: unique_scope?,
+        login_refused_status: login_refused_status?,
+        http: http?,
+        log: Log { level: level?, format: format? },
+        data_dir: data_dir?,
+        state_file: state_file?,
+        state_lock_wait: state_lock_wait?,
+        graceful_shutdown: graceful_shutdown?,
+        answer_within: answer_within?,
+        names_wait: names_wait?,
+        attention_after: attention_after?,
+        admin_email,
+        admin_password,
+        store: store?,
+        unique_fields: unique_fields?,
+        identity,
+        auth_hard_delete: auth_hard_delete?,
+        token: token?,
+        limits: limits?,
+        calls: calls?,
+    })
+}
+
+fn unset() -> String {
+    "-".to_owned()
+}
+
+fn access(r: &mut Reading, given: Option<String>) -> Result<(), Noted> {
+    let by_compat = given.is_none();
+    let mode = r.read("ACCESS", given, |text| match text {
+        "token" | "gateway" => Ok(text.to_owned()),
+        other => values::wrong(format!("{other:?} is not understood"), "one of token, gateway"),
+    })?;
+    match (mode.as_str(), by_compat) {
+        ("token", _) => Ok(()),
+        (_, true) => r.noted(Mistake::wrong(
+            "ACCESS",
+            "COMPAT=original sets it to gateway, which asks for gateway mode, which this version does not have",
+            "ACCESS=token",
+        )),
+        (_, false) => r.noted(Mistake::not_here("ACCESS", "gateway mode")),
+    }
+}
+
+fn http(
+    r: &mut Reading,
+    host: Option<String>,
+    port: Option<String>,
+    prefix: Option<String>,
+    public_url: Option<String>,
+) -> Result<Http, Noted> {
+    let host = r.read("HTTP_HOST", host, values::address);
+    let port = r.read("HTTP_PORT", port, values::port);
+    let prefix = r.optional("SERVICE_PREFIX", prefix, values::prefix, unset);
+    let public_url = r.optional("PUBLIC_URL", public_url, values::url, || match (&host, &port) {
+        (Ok(host), Ok(port)) => format!("http://{}", SocketAddr::new(*host, *port)),
+        (Err(Noted), _) | (_, Err(Noted)) => unset(),
+    });
+    Ok(Http { host: host?, port: port?, prefix: prefix?.unwrap_or_default(), public_url: public_url? })
+}
+
+fn state_file(
+    r: &mut Reading,
+    given: Option<String>,
+    file: Option<String>,
+    data_dir: Option<&PathBuf>,
+) -> Result<PathBuf, Noted> {
+    let default = data_dir.map(|dir| dir.join("user-manager.db")).unwrap_or_default();
+    let Some(state) = r.secret("STATE", given, file, || format!("sqlite:{}", default.display()))? else {
+        return Ok(default);
+    };
+    let state = state.expose_secret();
+    if state.starts_with("postgres://") || state.starts_with("postgresql://") {
+        return r.noted(Mistake::not_here("STATE", "a state in PostgreSQL"));
+    }
+    // What was given is not repeated: it may be an address with a password in it.
+    match state.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('\0') => Ok(PathBuf::from(path)),
+        Some(_) | None => r.noted(Mistake::wrong("STATE", "this is no state that we know", "sqlite:<path of a file>")),
+    }
+}
+
+/// What cannot work at the first start is told before it.
+fn first_administrator(
+    r: &mut Reading,
+    identity: &Identity,
+    email: Option<&String>,
+    password: Option<&SecretString>,
+) -> Result<(), Noted> {
+    match (identity, email, password) {
+        (Identity::Embedded { .. }, _, Some(password)) if password.expose_secret().chars().count() < 10 => {
+            r.noted(Mistake::wrong("ADMIN_PASSWORD", "it is too short", "at least 10 characters"))
+        }
+        (Identity::Keycloak(_), None, Some(_)) => r.noted(Mistake::wrong(
+            "ADMIN_PASSWORD",
+            "it is set without ADMIN_EMAIL, and over Keycloak the first administrator is named by his e-mail",
+            "ADMIN_EMAIL beside it, or neither",
+        )),
+        (Identity::Embedded { .. } | Identity::Keycloak(_), ..) => Ok(()),
+    }
+}
+
+fn store(
+    r: &mut Reading,
+    host: Option<String>,
+    users_path: Option<String>,
+    insert: Option<String>,
+) -> Result<Store, Noted> {
+    let remote = host.is_some();
+    let base = r.optional("CRUD_SERVICE", host, values::host, unset);
+    if !remote {
+        let given = [("USERS_CRUD_ENDPOINT", users_path.is_some()), ("CRUD_INSERT", insert.is_some())];
+        r.unused(given, CRUD_SERVICE);
+        return Ok(Store::Embedded);
+    }
+    let users_path = r.read("USERS_CRUD_ENDPOINT", users_path, values::route);
+    let import = r.read("CRUD_INSERT", insert, |text| match text {
+        "import" => Ok(()),
+        other => values::wrong(format!("{other:?} is not in this version"), "import"),
+    });
+    import?;
+    let users_path = users_path?;
+    Ok(base?.map_or(Store::Embedded, |base| Store::CrudService { base, users_path }))
+}
+
+struct RawIdentity {
+    module: Option<String>,
+    url: Option<String>,
+    realm: Option<String>,
+    client_id: Option<String>,
+    client_secret: (Option<String>, Option<String>),
+    login_client_id: Option<String>,
+    login_client_secret: (Option<String>, Option<String>),
+    create: Option<String>,
+    late_window: Option<String>,
+    hash_concurrency: Option<String>,
+    hash_queue: Option<String>,
+}
+
+fn identity(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<Identity, Noted> {
+    let module = r.read("AUTH_MODULE", raw.module.clone(), |text| match text {
+        "embedded" | "keycloak" | "auth0" | "auth0Client" => Ok(text.to_owned()),
+        other => values::wrong(format!("{other:?} is not understood"), "one of embedded, keycloak"),
+    })?;
+    match module.as_str() {
+        "embedded" => embedded(r, raw),
+        "keycloak" => keycloak(r, raw, calls),
+        "auth0" => r.noted(Mistake::not_here("AUTH_MODULE", "the driver of Auth0")),
+        _ => r.noted(Mistake::not_here("AUTH_MODULE", "the driver of the Auth0 Client")),
+    }
+}
+
+fn embedded(r: &mut Reading, raw: RawIdentity) -> Result<Identity, Noted> {
+    let secret = |(given, file): &(Option<String>, Option<String>)| given.is_some() || file.is_some();
+    let given = [
+        ("KEYCLOAK_URL", raw.url.is_some()),
+        ("KEYCLOAK_REALM", raw.realm.is_some()),
+        ("KEYCLOAK_CLIENT_ID", raw.client_id.is_some()),
+        ("KEYCLOAK_CLIENT_SECRET", secret(&raw.client_secret)),
+        ("KEYCLOAK_LOGIN_CLIENT_ID", raw.login_client_id.is_some()),
+        ("KEYCLOAK_LOGIN_CLIENT_SECRET", secret(&raw.login_client_secret)),
+        ("KEYCLOAK_CREATE", raw.create.is_some()),
+        ("AUTH_LATE_WINDOW", raw.late_window.is_some()),
+    ];
+    r.unused(given, KEYCLOAK);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let concurrency = r.optional("HASH_CONCURRENCY", raw.hash_concurrency, values::count, || cores.to_string());
+    let queue = r.read("HASH_QUEUE", raw.hash_queue, values::count);
+    Ok(Identity::Embedded { hash_concurrency: concurrency?.unwrap_or(cores), hash_queue: queue? })
+}
+
+fn keycloak(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<Identity, Noted> {
+    let because = "AUTH_MODULE=keycloak needs it";
+    let base = r.required("KEYCLOAK_URL", raw.url, values::url, because);
+    let realm = r.required("KEYCLOAK_REALM", raw.realm, values::text, because);
+    let client_id = r.required("KEYCLOAK_CLIENT_ID", raw.client_id, values::text, because);
+    let (secret, secret_file) = raw.client_secret;
+    let client_secret = match r.secret("KEYCLOAK_CLIENT_SECRET", secret, secret_file, unset) {
+        Ok(Some(secret)) => Ok(secret),
+        Ok(None) => r.noted(Mistake::wrong(
+            "KEYCLOAK_CLIENT_SECRET",
+            format!("it is not set, and {because}"),
+            "a value, or KEYCLOAK_CLIENT_SECRET_FILE",
+        )),
+        Err(Noted) => Err(Noted),
+    };
+    let own_login_client = raw.login_client_id.is_some();
+    let login_client_id = r.optional("KEYCLOAK_LOGIN_CLIENT_ID", raw.login_client_id, values::text, || {
+        client_id.clone().unwrap_or_default()
+    });
+    let (secret, secret_file) = raw.login_client_secret;
+    let login_client_secret = r.secret("KEYCLOAK_LOGIN_CLIENT_SECRET", secret, secret_file, || {
+        if own_login_client { unset() } else { "set".to_owned() }
+    });
+    let create = r.optional("KEYCLOAK_CREATE", raw.create, values::keycloak_create, || "probed".to_owned());
+    let late_window = r.read("AUTH_LATE_WINDOW", raw.late_window, values::duration);
+    r.unused(
+        [("HASH_CONCURRENCY", raw.hash_concurrency.is_some()), ("HASH_QUEUE", raw.hash_queue.is_some())],
+        EMBEDDED_IDENTITY,
+    );
+
+    let late_window = late_window?;
+    if let Some(calls) = calls.filter(|calls| late_window <= calls.call_timeout) {
+        let timeout = calls.call_timeout;
+        return r.noted(Mistake::wrong(
+            "AUTH_LATE_WINDOW",
+            format!(
+                "{late_window:?} is not longer than CALL_TIMEOUT, {timeout:?}: a call that we gave up could land later"
+            ),
+            "longer than every time-out on the way, such as 5m",
+        ));
+    }
+    let client_secret = client_secret?;
+    let login_client_secret = login_client_secret?;
+    let client_id = client_id?;
+    Ok(Identity::Keycloak(Keycloak {
+        base: base?,
+        realm: realm?,
+        login_client_id: login_client_id?.unwrap_or_else(|| client_id.clone()),
+        login_client_secret: login_client_secret.or_else(|| (!own_login_client).then(|| client_secret.clone())),
+        client_id,
+        client_secret,
+        create: create?,
+        late_window,
+    }))
+}
+
+fn token(
+    r: &mut Reading,
+    http: &Result<Http, Noted>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    ttl: Option<String>,
+) -> Result<Token, Noted> {
+    let issuer = r.optional("TOKEN_ISSUER", issuer, values::text, || match http {
+        Ok(Http { public_url: Some(url), .. }) => without_closing_slash(url),
+        Ok(Http { host, port, .. }) => format!("http://{}", SocketAddr::new(*host, *port)),
+        Err(Noted) => unset(),
+    });
+    let audience = r.read("TOKEN_AUDIENCE", audience, values::text);
+    let access_ttl = r.read("ACCESS_TOKEN_TTL", ttl, values::access_token_ttl);
+    Ok(Token { issuer: issuer?, audience: audience?, access_ttl: access_ttl? })
+}
+
+fn without_closing_slash(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn limits(
+    r: &mut Reading,
+    body: Option<String>,
+    header: Option<String>,
+    header_timeout: Option<String>,
+    body_timeout: Option<String>,
+    max_connections: Option<String>,
+) -> Result<Limits, Noted> {
+    let body = r.read("BODY_LIMIT", body, values::size);
+    let header = r.read("HEADER_LIMIT", header, values::header_limit);
+    let header_timeout = r.read("HEADER_TIMEOUT", header_timeout, values::some_time);
+    let body_timeout = r.read("BODY_TIMEOUT", body_timeout, values::some_time);
+    let max_connections = r.read("MAX_CONNECTIONS", max_connections, values::count);
+    Ok(Limits {
+        body: body?,
+        header: header?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        max_connections: max_connections?,
+    })
+}
+
+fn calls(
+    r: &mut Reading,
+    ca_file: Option<String>,
+    connect: Option<String>,
+    call: Option<String>,
+) -> Result<Calls, Noted> {
+    let ca_file = r.optional("CA_FILE", ca_file, certificates, || "the system's roots".to_owned());
+    let connect_timeout = r.read("CONNECT_TIMEOUT", connect, values::some_time);
+    let call_timeout = r.read("CALL_TIMEOUT", call, values::some_time);
+    Ok(Calls { ca_file: ca_file?, connect_timeout: connect_timeout?, call_timeout: call_timeout? })
+}
+
+/// The path of a file that looks like certificates in PEM.
+fn certificates(path: &str) -> values::Value<PathBuf> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Ok(PathBuf::from(path)),
+        Ok(_) => values::wrong(format!("{path:?} holds no certificate"), "a PEM file"),
+        Err(error) => values::wrong(format!("{path:?} cannot be read ({})", error.kind()), "a PEM file"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The table of every setting that this version has: name, default, meaning. `docs/settings.md` and `.env.example` say
+//! the same, and a test holds the three equal. Knows nothing of what a value means.
+
+use super::Compat;
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub name: &'static str,
+    pub default: Default,
+    /// Also taken from the file that `<NAME>_FILE` names; never shown.
+    pub secret: bool,
+    /// The driver that it belongs to, where it has a meaning for one only.
+    pub driver: Option<&'static str>,
+    pub meaning: &'static str,
+}
+
+/// What holds when nothing is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    Unset,
+    /// Read like a given value.
+    Value(&'static str),
+    /// The one of `COMPAT=strict`, and the one of `COMPAT=original`.
+    ByCompat(&'static str, &'static str),
+    /// Made of other settings or of the machine; described here.
+    Made(&'static str),
+}
+
+impl Default {
+    /// As the reference shows it.
+    pub fn shown(self) -> String {
+        match self {
+            Self::Unset => "-".to_owned(),
+            Self::Value(text) | Self::Made(text) => text.to_owned(),
+            Self::ByCompat(strict, original) => format!("{strict} / {original}"),
+        }
+    }
+
+    /// The text that is read in place of a given value, if there is one.
+    pub fn text(self, compat: Compat) -> Option<&'static str> {
+        match self {
+            Self::Value(text) => Some(text),
+            Self::ByCompat(strict, original) => Some(match compat {
+                Compat::Strict => strict,
+                Compat::Original => original,
+            }),
+            Self::Unset | Self::Made(_) => None,
+        }
+    }
+}
+
+impl Setting {
+    const fn new(name: &'static str, default: Default, meaning: &'static str) -> Self {
+        Self { name, default, secret: false, driver: None, meaning }
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn of(mut self, driver: &'static str) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+}
+
+pub const CRUD_SERVICE: &str = "crud_service";
+pub const KEYCLOAK: &str = "keycloak";
+pub const EMBEDDED_IDENTITY: &str = "the embedded identity provider";
+
+use self::Default::{ByCompat, Made, Unset, Value};
+
+/// In the order of the reference.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    Setting::new("COMPAT", Value("strict"), "`strict` or `original`: which set of defaults holds. Every setting that it moves can be set alone"),
+    Setting::new("ACCESS", ByCompat("token", "gateway"), "`token`: every request brings a bearer token. `gateway` is not in this version"),
+    Setting::new("UPSTREAM_STATUS", Value("500"), "`500`: failures of other systems are answered with 500. `precise`: with 502, 503 or 504"),
+    Setting::new("UNIQUE_SCOPE", ByCompat("all", "identities"), "`all`: names are unique over all users. `identities`: the provider's and the store's own indexes decide"),
+    Setting::new("LOGIN_REFUSED_STATUS", ByCompat("401", "driver"), "Status of a refused login: `401`, `403`, or `driver` (401 for every provider of this version)"),
+
+    Setting::new("HTTP_HOST", Value("127.0.0.1"), "IP address to listen on"),
+    Setting::new("HTTP_PORT", Value("8080"), "Port to listen on; `0` takes any free one, which is printed"),
+    Setting::new("SERVICE_PREFIX", Unset, "Path in front of every route but `/-/...`, such as `/ums`"),
+    Setting::new("PUBLIC_URL", Made("http://<HTTP_HOST>:<HTTP_PORT>"), "Our address as callers see it: the issuer of our tokens"),
+    Setting::new("GRACEFUL_SHUTDOWN_SECONDS", Value("10"), "How long requests may still finish after SIGTERM"),
+    Setting::new("LOG_LEVEL", Value("info"), "`error`, `warn`, `info`, `debug`, `trace`; also `fatal` (= `error`) and `silent` (nothing)"),
+    Setting::new("LOG_FORMAT", Value("auto"), "`text`, `json`; `auto`: text on a terminal, JSON elsewhere"),
+
+    Setting::new("DATA_DIR", Value("data"), "Directory of everything that is written; mode 0700, its files 0600"),
+    Setting::new("STATE", Made("sqlite:<DATA_DIR>/user-manager.db"), "`sqlite:<path>`: the file of our own state. Lasting storage, never shared by two machines").secret(),
+    Setting::new("STATE_LOCK_WAIT", Value("30s"), "How long a start waits for a state that another process holds"),
+    Setting::new("ANSWER_WITHIN", Value("25s"), "An operation that is not settled by then is answered `outcome-pending`; keep it below the time-out of whatever stands in front"),
+    Setting::new("NAMES_WAIT", Value("5s"), "How long an operation waits for a name that another one holds, then 409"),
+    Setting::new("ATTENTION_AFTER", Value("15m"), "An operation unsettled for so long is shown as `needs-attention`; trying goes on"),
+    Setting::new("ADMIN_EMAIL", Unset, "E-mail of the first administrator, who is made at the first start. No effect once there is one"),
+    Setting::new("ADMIN_PASSWORD", Unset, "His password. Over the embedded provider one is generated when none is given").secret(),
+
+    Setting::new("CRUD_SERVICE", Unset, "Host of the CRUD Service. Set: it keeps the users. Unset: they are in our own state"),
+    Setting::new("USERS_CRUD_ENDPOINT", Value("/users"), "Path of its collection of users").of(CRUD_SERVICE),
+    Setting::new("CRUD_INSERT", Value("import"), "How a user is inserted there under an id of our choice. Only `import` in this version").of(CRUD_SERVICE),
+    Setting::new("UNIQUE_FIELDS", Value("email,username"), "Fields that nobody may share, folded (NFKC, case). Only this list in this version"),
+
+    Setting::new("AUTH_MODULE", Value("embedded"), "Where identities are: `embedded` (our own state) or `keycloak`"),
+    Setting::new("AUTH_HARD_DELETE", Value("true"), "`true`: deleting a user deletes his identity. `false`: it is only blocked, and keeps its e-mail"),
+    Setting::new("KEYCLOAK_URL", Unset, "Base URL of Keycloak").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_REALM", Unset, "Realm of the identities").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_CLIENT_ID", Unset, "Client with a service account for the Admin API").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_CLIENT_SECRET", Unset, "Its secret").secret().of(KEYCLOAK),
+    Setting::new("KEYCLOAK_LOGIN_CLIENT_ID", Made("<KEYCLOAK_CLIENT_ID>"), "Client of the password grant; tokens for it are accepted").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_LOGIN_CLIENT_SECRET", Made("<KEYCLOAK_CLIENT_SECRET>"), "Its secret. Unset beside another `KEYCLOAK_LOGIN_CLIENT_ID`: a public client").secret().of(KEYCLOAK),
+    Setting::new("KEYCLOAK_CREATE", Made("probed"), "`partial-import` (an id of our choice; needs `manage-realm`) or `marker` (an attribute)").of(KEYCLOAK),
+    Setting::new("AUTH_LATE_WINDOW", Value("5m"), "How long an unanswered call there may still land. Longer than every time-out on the way").of(KEYCLOAK),
+    Setting::new("HASH_CONCURRENCY", Made("number of cores"), "Password hashes computed at once").of(EMBEDDED_IDENTITY),
+    Setting::new("HASH_QUEUE", Value("64"), "Hashes that may wait; more are answered 503 `busy`").of(EMBEDDED_IDENTITY),
+
+    Setting::new("TOKEN_ISSUER", Made("<PUBLIC_URL>"), "`iss` of our own tokens"),
+    Setting::new("TOKEN_AUDIENCE", Value("user-manager"), "`aud` of our own tokens"),
+    Setting::new("ACCESS_TOKEN_TTL", Value("10m"), "Life of our own access tokens, `1m` to `1h`"),
+
+    Setting::new("BODY_LIMIT", Value("1MiB"), "Largest body of a request"),
+    Setting::new("HEADER_LIMIT", Value("32KiB"), "Largest head of a request, at least `8KiB`"),
+    Setting::new("HEADER_TIMEOUT", Value("10s"), "Time for the whole head of a request"),
+    Setting::new("BODY_TIMEOUT", Value("30s"), "Longest time without a byte of the body"),
+    Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once; further ones wait in the listen queue"),
+
+    Setting::new("CA_FILE", Made("the system's roots"), "PEM file of further certificate authorities for calls to other systems"),
+    Setting::new("CONNECT_TIMEOUT", Value("3s"), "Time to connect to another system"),
+    Setting::new("CALL_TIMEOUT", Value("10s"), "Time for a whole call to another system"),
+];
+
+/// The row of that name, if this version has it.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
