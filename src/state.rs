@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::outcome::Failure;
+
 /// Why our own state could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -27,6 +29,14 @@ impl From<Error> for crate::error::Error {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "state");
         crate::error::state_unavailable()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let unknown = matches!(error, Error::Fatal(_));
+        let told = crate::error::Error::from(error);
+        if unknown { Self::unknown(told) } else { Self::not_done(told) }
     }
 }
 
