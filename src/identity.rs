@@ -43,7 +43,9 @@ pub enum Login {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub enabled: bool,
-    /// Tokens issued before (milliseconds since 1970) count no more.
+    /// Tokens issued before (milliseconds since 1970) count no more. Who issues one sets its `iat` to
+    /// `max(now, not_before_ms)`, in milliseconds (RFC 7519 allows fractions of a second): then one that was issued in the
+    /// same millisecond before sessions were ended does not count, and one issued after does.
     pub not_before_ms: i64,
     /// Only good for changing the password.
     pub must_change_password: bool,

@@ -1,0 +1,174 @@
+//! Where passwords are hashed: a few threads, a bounded queue before them, then `busy`. Knows no accounts.
+//!
+//! Hashing is made to be slow and large. Without a bound, 64 people who log in at once take 1.2 GiB and every core.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::phc::{Memory, Phc};
+use crate::{
+    error::{self, Code, Error},
+    outcome::{Failure, Outcome},
+};
+
+/// A thread without work gives its memory back after this.
+const KEEP_MEMORY: Duration = Duration::from_secs(5);
+
+pub struct Hashing {
+    places: Arc<Semaphore>,
+    queue: Arc<Queue>,
+}
+
+/// The right to hash once.
+pub struct Place {
+    held: OwnedSemaphorePermit,
+    queue: Arc<Queue>,
+}
+
+impl Hashing {
+    pub fn start(threads: usize, waiting: usize) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        for number in 0..threads {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&queue))?;
+        }
+        Ok(Self { places: Arc::new(Semaphore::new(threads + waiting)), queue })
+    }
+
+    /// `NotDone` with `busy` when too many wait.
+    pub fn admit(&self) -> Outcome<Place> {
+        let held = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let busy = Error::new(Code::Busy, "Too many passwords are being checked at the moment");
+            Failure::not_done(busy.retry_after(1))
+        })?;
+        Ok(Place { held, queue: Arc::clone(&self.queue) })
+    }
+}
+
+impl Drop for Hashing {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.ready.notify_all();
+    }
+}
+
+impl Place {
+    /// A PHC string.
+    pub async fn hash(self, password: &SecretString) -> Outcome<String> {
+        let password = password.clone();
+        self.run(move |memory| Ok(Phc::hash(bytes(&password), memory)?.to_string())).await
+    }
+
+    /// Whether that PHC string was made of the password. Without one: no, and it takes as long.
+    pub async fn verify(self, password: &SecretString, hash: Option<String>) -> Outcome<bool> {
+        let password = password.clone();
+        self.run(move |memory| verify(&password, hash.as_deref(), memory)).await
+    }
+
+    /// The PHC string of the new password, where the current one is right.
+    pub async fn exchange(
+        self,
+        current: &SecretString,
+        hash: Option<String>,
+        new: &SecretString,
+    ) -> Outcome<Option<String>> {
+        let (current, new) = (current.clone(), new.clone());
+        self.run(move |memory| {
+            if !verify(&current, hash.as_deref(), memory)? {
+                return Ok(None);
+            }
+            Ok(Some(Phc::hash(bytes(&new), memory)?.to_string()))
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Memory) -> Result<T, String> + Send + 'static,
+    ) -> Outcome<T> {
+        let (reply, answer) = oneshot::channel();
+        let held = self.held;
+        let job: Job = Box::new(move |memory| {
+            // Who asked may have hung up while he waited.
+            if !reply.is_closed() {
+                let _ = reply.send(work(memory));
+            }
+            drop(held);
+        });
+        self.queue.lock().jobs.push_back(job);
+        self.queue.ready.notify_one();
+        let told = answer.await.unwrap_or_else(|_| Err("a thread that hashes has ended".to_owned()));
+        told.map_err(|what| Failure::not_done(error::internal(what)))
+    }
+}
+
+fn verify(password: &SecretString, hash: Option<&str>, memory: &mut Memory) -> Result<bool, String> {
+    match hash {
+        Some(text) => {
+            let hash = Phc::parse(text).ok_or("a stored password that is no hash of ours")?;
+            hash.verify(bytes(password), memory)
+        }
+        None => Phc::dummy().verify(bytes(password), memory).map(|_| false),
+    }
+}
+
+fn bytes(password: &SecretString) -> &[u8] {
+    password.expose_secret().as_bytes()
+}
+
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job; nothing when there will be none. While there is none for long, the memory is given back.
+    fn next(&self, memory: &mut Memory) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                return Some(job);
+            }
+            if waiting.closed {
+                return None;
+            }
+            if memory.is_released() {
+                waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let (guard, time) = self.ready.wait_timeout(waiting, KEEP_MEMORY).unwrap_or_else(PoisonError::into_inner);
+            waiting = guard;
+            if time.timed_out() {
+                memory.release();
+            }
+        }
+    }
+}
+
+fn work(queue: &Queue) {
+    let mut memory = Memory::default();
+    while let Some(job) = queue.next(&mut memory) {
+        job(&mut memory);
+    }
+}

@@ -1,0 +1,205 @@
+use super::*;
+use crate::state::sqlite::Sqlite;
+
+struct World {
+    _directory: tempfile::TempDir,
+    state: Arc<Sqlite>,
+    identity: Embedded,
+}
+
+impl World {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let state = Sqlite::open(&directory.path().join("state.db"), Clock::system()).unwrap();
+        let identity = Embedded::open(state.clone(), Clock::system(), 2, 4).await.unwrap();
+        Self { _directory: directory, state, identity }
+    }
+
+    async fn create(&self, account: &Account, password: Option<&str>) -> AuthUserId {
+        let id = self.identity.choose_id();
+        self.identity.create(id.as_ref(), account, password.map(SecretString::from).as_ref()).await.unwrap()
+    }
+
+    async fn account(&self, id: &AuthUserId) -> Account {
+        self.identity.get(id).await.unwrap().unwrap()
+    }
+
+    async fn logs_in(&self, name: &str, password: &str) -> bool {
+        match self.identity.log_in(name, &password.into()).await.unwrap() {
+            Login::Verified { .. } => true,
+            Login::Refused => false,
+            Login::Token { .. } => panic!("it makes no tokens"),
+        }
+    }
+
+    async fn standing(&self, id: &AuthUserId) -> Standing {
+        self.identity.standing(id).await.unwrap().unwrap()
+    }
+}
+
+fn ada() -> Account {
+    Account {
+        username: Some("ada".to_owned()),
+        email: Some("Ada@x.org".to_owned()),
+        enabled: true,
+        mark: Some("operation-1".to_owned()),
+        revision: None,
+    }
+}
+
+fn named(name: &str) -> Account {
+    Account { username: Some(name.to_owned()), email: None, ..ada() }
+}
+
+fn code<T: std::fmt::Debug>(outcome: Outcome<T>) -> Code {
+    let Err(Failure::NotDone(reason)) = outcome else { panic!("{outcome:?}") };
+    reason.into_error().code()
+}
+
+#[tokio::test]
+async fn either_name_logs_in_and_everything_else_is_refused_alike() {
+    let world = World::start().await;
+    let id = world.create(&ada(), Some("correct horse")).await;
+    world.create(&named("eve"), None).await;
+    for name in ["ada", "ADA", "ada@X.org"] {
+        assert!(world.logs_in(name, "correct horse").await, "{name}");
+    }
+    for (name, password) in [("ada", "wrong"), ("nobody", "correct horse"), ("eve", ""), ("", "")] {
+        assert!(!world.logs_in(name, password).await, "{name}");
+    }
+    let before = world.account(&id).await;
+    let blocked = Account { enabled: false, mark: Some("operation-2".to_owned()), ..before.clone() };
+    world.identity.change(&id, &before, &blocked).await.unwrap();
+    assert!(!world.logs_in("ada", "correct horse").await);
+    world.identity.delete(&id).await.unwrap();
+    world.identity.delete(&id).await.unwrap();
+    assert!(!world.logs_in("ada", "correct horse").await);
+    assert_eq!(world.identity.standing(&id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nobody_gets_a_name_that_another_has_as_username_or_email() {
+    let world = World::start().await;
+    world.create(&ada(), None).await;
+    for taken in [named("ADA"), named("ada@x.org"), Account { email: Some("ada".to_owned()), ..named("bob") }] {
+        let refused = world.identity.create(world.identity.choose_id().as_ref(), &taken, None).await;
+        assert_eq!(code(refused), Code::NameTaken);
+    }
+    let bob = world.create(&named("bob"), None).await;
+    let before = world.account(&bob).await;
+    let renamed = Account { username: Some("Ada".to_owned()), ..before.clone() };
+    assert_eq!(code(world.identity.change(&bob, &before, &renamed).await), Code::NameTaken);
+    assert_eq!(world.account(&bob).await, before);
+}
+
+#[tokio::test]
+async fn a_creation_is_recognised_and_once_given_up_never_lands() {
+    let world = World::start().await;
+    let id = world.create(&ada(), Some("correct horse")).await;
+    assert_eq!(world.identity.create(Some(&id), &ada(), None).await.unwrap(), id);
+    let theirs = Account { mark: Some("operation-9".to_owned()), ..ada() };
+    assert!(world.identity.create(Some(&id), &theirs, None).await.is_err());
+    assert_eq!(world.identity.close_create(Some(&id), &theirs).await.unwrap(), None);
+
+    assert_eq!(world.identity.close_create(Some(&id), &ada()).await.unwrap(), Some(id.clone()));
+    world.identity.delete(&id).await.unwrap();
+    assert_eq!(world.identity.close_create(Some(&id), &ada()).await.unwrap(), None);
+    assert_eq!(code(world.identity.create(Some(&id), &ada(), None).await), Code::OperationSettled);
+    assert_eq!(world.identity.get(&id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_change_is_recognised_put_back_and_once_closed_never_lands() {
+    let world = World::start().await;
+    let id = world.create(&ada(), None).await;
+    let from = world.account(&id).await;
+    let to = Account { email: Some("new@x.org".to_owned()), mark: Some("operation-2".to_owned()), ..from.clone() };
+
+    assert!(!world.identity.close_change(&id, &from, &to).await.unwrap());
+    assert_eq!(code(world.identity.change(&id, &from, &to).await), Code::ChangedMeanwhile);
+
+    let from = world.account(&id).await;
+    world.identity.change(&id, &from, &to).await.unwrap();
+    world.identity.change(&id, &from, &to).await.unwrap();
+    assert_eq!(world.account(&id).await.email, to.email);
+    assert!(world.identity.close_change(&id, &from, &to).await.unwrap());
+    for _ in 0..2 {
+        world.identity.restore(&id, &from, &to).await.unwrap();
+        let restored = world.account(&id).await;
+        assert_eq!(Account { revision: None, ..restored }, Account { revision: None, ..from.clone() });
+    }
+    assert_eq!(code(world.identity.change(&id, &from, &to).await), Code::ChangedMeanwhile);
+
+    let nobody = "nobody".to_owned();
+    assert_eq!(code(world.identity.change(&nobody, &from, &to).await), Code::IdentityUnknown);
+    assert!(!world.identity.close_change(&nobody, &from, &to).await.unwrap());
+    world.identity.restore(&nobody, &from, &to).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_password_needs_the_old_one_and_ends_every_session() {
+    let world = World::start().await;
+    let id = world.create(&ada(), Some("correct horse")).await;
+    assert!(world.identity.require_password_change(&id).await.unwrap());
+    let before = world.standing(&id).await;
+    assert_eq!(before, Standing { enabled: true, not_before_ms: 0, must_change_password: true });
+    let account = world.account(&id).await;
+    let change = async |current: &str, new: &str| {
+        world.identity.change_password(&id, &current.into(), &new.into()).await.unwrap()
+    };
+
+    assert_eq!(change("wrong", "battery staple").await, PasswordChange::Wrong);
+    assert_eq!(world.standing(&id).await, before);
+    let now = Clock::system().now_ms();
+    assert_eq!(change("correct horse", "battery staple").await, PasswordChange::Changed);
+    let after = world.standing(&id).await;
+    assert!(after.not_before_ms > now && !after.must_change_password, "{after:?}");
+    assert!(!world.logs_in("ada", "correct horse").await && world.logs_in("ada", "battery staple").await);
+    assert_eq!(world.account(&id).await, account, "an operation that read the account earlier is not disturbed");
+
+    let new = SecretString::from("third one");
+    assert!(world.identity.set_password(&id, &new, Password::MustChange).await.unwrap());
+    assert!(world.standing(&id).await.must_change_password && world.logs_in("ada", "third one").await);
+    assert!(world.standing(&id).await.not_before_ms > after.not_before_ms);
+    assert!(!world.identity.set_password(&"nobody".to_owned(), &new, Password::Lasting).await.unwrap());
+}
+
+#[tokio::test]
+async fn blocking_ends_every_session_and_unblocking_brings_none_back() {
+    let world = World::start().await;
+    let id = world.create(&ada(), None).await;
+    let from = world.account(&id).await;
+    let to = Account { enabled: false, mark: Some("operation-2".to_owned()), ..from.clone() };
+    world.identity.change(&id, &from, &to).await.unwrap();
+    let blocked = world.standing(&id).await;
+    assert!(!blocked.enabled && blocked.not_before_ms > 0);
+    world.identity.restore(&id, &from, &to).await.unwrap();
+    assert_eq!(world.standing(&id).await, Standing { enabled: true, ..blocked });
+}
+
+#[tokio::test]
+async fn more_than_may_wait_are_told_to_come_back() {
+    let world = World::start().await;
+    world.create(&ada(), Some("correct horse")).await;
+    let password = SecretString::from("correct horse");
+    let mut attempts: Vec<_> = (0..20).map(|_| Box::pin(world.identity.log_in("ada", &password))).collect();
+    let mut told = futures_util::future::join_all(attempts.iter_mut()).await;
+    assert!(told.iter().filter(|outcome| outcome.is_ok()).count() >= 6);
+    told.retain(Result::is_err);
+    let Some(Err(Failure::NotDone(reason))) = told.pop() else { panic!("only six may wait or run") };
+    let busy = reason.into_error();
+    assert_eq!((busy.code(), busy.retry_after), (Code::Busy, Some(1)));
+    assert!(world.logs_in("ada", "correct horse").await);
+}
+
+#[tokio::test]
+async fn a_stored_identity_holds_no_password() {
+    let world = World::start().await;
+    let id = world.create(&ada(), Some("correct horse")).await;
+    let document = world.state.get(&world.identity.identities, &id).await.unwrap().unwrap();
+    let text = serde_json::to_string(&document.body).unwrap();
+    assert!(!text.contains("correct") && text.contains("$argon2id$"), "{text}");
+    let without = world.create(&named("eve"), None).await;
+    let document = world.state.get(&world.identity.identities, &without).await.unwrap().unwrap();
+    assert!(!document.body.contains_key("password"));
+}
