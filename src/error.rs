@@ -1,6 +1,8 @@
 //! What callers are told: the one table of status codes, and the words for each situation.
 //! Knows nothing of where an error came from; another system's body, address or value never gets in here.
 
+pub mod reply;
+
 use axum::http::StatusCode;
 
 /// An error as the caller will read it. The sentence may change between versions, the code may not.
@@ -56,6 +58,8 @@ pub enum Code {
     TooDeep,
     UnsupportedMediaType,
     TooLarge,
+    HeadTooLarge,
+    TargetTooLarge,
     TooSlow,
     AmbiguousHeader,
     RouteNotFound,
@@ -110,6 +114,8 @@ impl Code {
             Self::TooDeep => ("too-deep", S::BAD_REQUEST),
             Self::UnsupportedMediaType => ("unsupported-media-type", S::UNSUPPORTED_MEDIA_TYPE),
             Self::TooLarge => ("too-large", S::PAYLOAD_TOO_LARGE),
+            Self::HeadTooLarge => ("head-too-large", S::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            Self::TargetTooLarge => ("head-too-large", S::URI_TOO_LONG),
             Self::TooSlow => ("too-slow", S::REQUEST_TIMEOUT),
             Self::AmbiguousHeader => ("ambiguous-header", S::BAD_REQUEST),
             Self::RouteNotFound => ("route-not-found", S::NOT_FOUND),
