@@ -1,6 +1,7 @@
 //! The caller, and what he may do.
 
 pub mod gate;
+mod provider;
 pub mod tokens;
 
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,271 @@
-//! Tokens of ours (EdDSA JWT, `at+jwt`, RFC 9068) and the verification of them and of the provider's.
+//! Tokens of ours (EdDSA JWT, `at+jwt`, RFC 9068): made, and verified together with those of the identity provider.
+//! Knows whom a token names, not what he may do, and no HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::{
+    digest,
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, decode, decode_header,
+};
+use quick_cache::sync::Cache;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Permissions, provider::Provider};
+use crate::{
+    clock::Clock,
+    error::{self, Code, Error},
+    identity::Identity,
+    state::Keys,
+    users::UserId,
+};
+
+/// Under this name the signing key lies in the state (PKCS#8).
+const KEY: &str = "token-signing-key";
+const TYPE: &str = "at+jwt";
+/// How many verified signatures are remembered.
+const REMEMBERED: usize = 8192;
 
 /// Signs and verifies.
-pub struct Tokens;
+pub struct Tokens {
+    settings: Settings,
+    clock: Clock,
+    kid: String,
+    /// The public key as a JSON Web Key has it.
+    x: String,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    provider: Option<Provider>,
+    /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
+    verified: Cache<[u8; 32], Arc<Claims>>,
+}
+
+/// What our own tokens say of themselves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `TOKEN_ISSUER`
+    pub issuer: String,
+    /// `TOKEN_AUDIENCE`
+    pub audience: String,
+    /// `ACCESS_TOKEN_TTL`
+    pub ttl: Duration,
+}
+
+/// Whom a verified token names, and from when until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// `authUserId`.
+    pub subject: String,
+    pub door: Door,
+    /// Milliseconds since 1970.
+    pub issued_ms: i64,
+    pub not_before_ms: i64,
+    pub expires_ms: i64,
+}
+
+/// Who made the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Ours,
+    /// The identity provider, which alone knows whether the session still lives.
+    Provider,
+}
+
+/// A token just made.
+#[derive(Debug)]
+pub struct Issued {
+    pub token: SecretString,
+    /// Milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+impl Tokens {
+    /// The signing key is made at the very first start and kept in the state.
+    pub async fn open(
+        keys: &dyn Keys,
+        identity: Arc<dyn Identity>,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let provider = Provider::of(identity, clock.clone());
+        Self::with(keys, provider, clock, settings).await
+    }
+
+    async fn with(
+        keys: &dyn Keys,
+        provider: Option<Provider>,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        install_cryptography();
+        let fresh = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(error::internal)?;
+        let stored = keys.get_or_put(KEY, fresh.as_ref().to_vec()).await?;
+        let pair = Ed25519KeyPair::from_pkcs8(&stored).map_err(error::internal)?;
+        let public = pair.public_key().as_ref();
+        let x = URL_SAFE_NO_PAD.encode(public);
+        Ok(Self {
+            kid: thumbprint(&x),
+            verifying: DecodingKey::from_ed_der(public),
+            signing: EncodingKey::from_ed_der(&stored),
+            provider,
+            verified: Cache::new(REMEMBERED),
+            x,
+            settings,
+            clock,
+        })
+    }
+
+    /// A token for the person who has just shown who he is.
+    pub fn issue(&self, subject: &str, user: &UserId, permissions: &Permissions) -> Result<Issued, Error> {
+        let now = self.clock.now_ms();
+        let expires = now / 1000 + i64::try_from(self.settings.ttl.as_secs()).unwrap_or_default();
+        let header =
+            Header { typ: Some(TYPE.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let claims = OurClaims {
+            iss: self.settings.issuer.clone(),
+            sub: subject.to_owned(),
+            aud: self.settings.audience.clone(),
+            exp: expires,
+            iat: now / 1000,
+            nbf: now / 1000,
+            jti: self.clock.uuid(),
+            user_id: user.as_str().to_owned(),
+            permissions: permissions.0.clone(),
+        };
+        let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(error::internal)?;
+        Ok(Issued { token: token.into(), expires_ms: expires * 1000 })
+    }
+
+    /// Whom the token names. Whether he still stands is for others to say.
+    ///
+    /// # Errors
+    /// `token-invalid`, not which of all that must hold; `token-expired`; what kept us from the provider's keys.
+    pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Error> {
+        let fingerprint = sha256(token.as_bytes());
+        let claims = match self.verified.get(&fingerprint) {
+            Some(claims) => claims,
+            None => {
+                let claims = Arc::new(self.verify_signature(token).await?);
+                self.verified.insert(fingerprint, claims.clone());
+                claims
+            }
+        };
+        let now = self.clock.now_ms();
+        let skew = match claims.door {
+            Door::Ours => 0,
+            Door::Provider => super::provider::SKEW_MS,
+        };
+        if now < claims.not_before_ms.saturating_sub(skew) {
+            return Err(invalid());
+        }
+        if now >= claims.expires_ms.saturating_add(skew) {
+            return Err(Error::new(Code::TokenExpired, "The token has expired"));
+        }
+        Ok(claims)
+    }
+
+    /// Our public key, for others to verify our tokens (RFC 7517, RFC 8037).
+    pub fn key_set(&self) -> Value {
+        json!({ "keys": [{
+            "kty": "OKP", "crv": "Ed25519", "x": self.x, "use": "sig", "alg": "EdDSA", "kid": self.kid,
+        }] })
+    }
+
+    async fn verify_signature(&self, token: &str) -> Result<Claims, Error> {
+        let header = decode_header(token).map_err(|_| invalid())?;
+        // Extensions that must be understood are not (RFC 7515 4.1.11).
+        if header.crit.is_some() {
+            return Err(invalid());
+        }
+        if header.alg == Algorithm::EdDSA {
+            return self.verify_ours(token, &header);
+        }
+        match &self.provider {
+            Some(provider) => provider.verify(token, &header).await,
+            None => Err(invalid()),
+        }
+    }
+
+    fn verify_ours(&self, token: &str, header: &Header) -> Result<Claims, Error> {
+        if header.typ.as_deref() != Some(TYPE) || header.kid.as_ref() != Some(&self.kid) {
+            return Err(invalid());
+        }
+        let claims: OurClaims = checked(token, &self.verifying, Algorithm::EdDSA)?;
+        let issued_ms = issued_ms(&claims.jti).filter(|ms| ms / 1000 == claims.iat).ok_or_else(invalid)?;
+        if claims.iss != self.settings.issuer || claims.aud != self.settings.audience || claims.sub.is_empty() {
+            return Err(invalid());
+        }
+        Ok(Claims {
+            subject: claims.sub,
+            door: Door::Ours,
+            issued_ms,
+            not_before_ms: claims.nbf * 1000,
+            expires_ms: claims.exp * 1000,
+        })
+    }
+}
+
+/// Said aloud, since jsonwebtoken panics at the first token when a dependency has made the choice ambiguous.
+fn install_cryptography() {
+    // A second call in a process is refused, and then nothing is missing.
+    DEFAULT_PROVIDER.install_default().ok();
+}
+
+/// The claims of a token whose signature is right. Nothing else is asked here: jsonwebtoken would read the system's clock.
+pub(super) fn checked<C: DeserializeOwned>(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<C, Error> {
+    let mut only_the_signature = Validation::new(algorithm);
+    only_the_signature.required_spec_claims.clear();
+    only_the_signature.validate_exp = false;
+    only_the_signature.validate_nbf = false;
+    only_the_signature.validate_aud = false;
+    decode(token, key, &only_the_signature).map(|data| data.claims).map_err(|_| invalid())
+}
+
+/// One sentence for all that can be wrong, so that nobody learns which.
+pub(super) fn invalid() -> Error {
+    Error::new(Code::TokenInvalid, "The token is not valid here")
+}
+
+#[derive(Serialize, Deserialize)]
+struct OurClaims {
+    iss: String,
+    sub: String,
+    aud: String,
+    /// Seconds, as the three times below.
+    exp: i64,
+    iat: i64,
+    nbf: i64,
+    /// A UUID of version 7: it carries the milliseconds that `iat`, whole seconds for the sake of other readers, drops.
+    /// Without them a token made in the second of a change of password could not be told from one made before it.
+    jti: Uuid,
+    #[serde(rename = "userId")]
+    user_id: String,
+    /// For other services to read. We ask our own records each time.
+    permissions: Vec<String>,
+}
+
+fn issued_ms(jti: &Uuid) -> Option<i64> {
+    let (seconds, nanos) = jti.get_timestamp()?.to_unix();
+    i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
+}
+
+/// RFC 7638, for an Ed25519 key (RFC 8037 2).
+fn thumbprint(x: &str) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#).as_bytes()))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    sum
+}
+
+#[cfg(test)]
+mod tests;
