@@ -1,1 +1,3 @@
-//! To be written.
+//! The route table.
+
+mod json;

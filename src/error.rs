@@ -17,7 +17,7 @@ pub struct Error {
     /// Whole seconds.
     pub retry_after: Option<u64>,
     /// What failed at another system, where that is the error.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Box<Upstream>>,
 }
 
 /// One thing wrong with a body.
@@ -216,7 +216,7 @@ impl Upstream {
 
 pub fn upstream(code: Code, upstream: Upstream) -> Error {
     let mut error = Error::new(code, upstream.sentence(None));
-    error.upstream = Some(upstream);
+    error.upstream = Some(Box::new(upstream));
     error
 }
 

@@ -132,16 +132,15 @@ fn algorithm(key: &Jwk) -> Option<Algorithm> {
     if key.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
         return None;
     }
-    let stated = key.common.key_algorithm.as_ref();
-    match &key.algorithm {
-        AlgorithmParameters::RSA(_) if stated.is_none_or(|a| *a == KeyAlgorithm::RS256) => Some(Algorithm::RS256),
-        AlgorithmParameters::EllipticCurve(curve)
-            if curve.curve == EllipticCurve::P256 && stated.is_none_or(|a| *a == KeyAlgorithm::ES256) =>
-        {
-            Some(Algorithm::ES256)
-        }
-        _ => None,
-    }
+    let (usual, algorithm) = if matches!(key.algorithm, AlgorithmParameters::RSA(_)) {
+        (KeyAlgorithm::RS256, Algorithm::RS256)
+    } else if matches!(&key.algorithm, AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256)
+    {
+        (KeyAlgorithm::ES256, Algorithm::ES256)
+    } else {
+        return None;
+    };
+    key.common.key_algorithm.is_none_or(|stated| stated == usual).then_some(algorithm)
 }
 
 #[derive(Deserialize)]

@@ -62,6 +62,7 @@ pub fn write(error: &Error, frame: &Frame<'_>) -> Response {
 }
 
 impl Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only those named are failures of other systems")]
     fn status(&self, frame: &Frame<'_>) -> StatusCode {
         let usual = self.code.row().1;
         if self.code == Code::LoginRefused {
@@ -78,7 +79,6 @@ impl Error {
                 Some(Fault::Unreachable) => StatusCode::SERVICE_UNAVAILABLE,
                 Some(Fault::Status(_) | Fault::Garbled) | None => StatusCode::BAD_GATEWAY,
             },
-            #[expect(clippy::wildcard_enum_match_arm, reason = "only those above are failures of other systems")]
             _ => usual,
         }
     }
@@ -139,11 +139,11 @@ impl Error {
 
 impl Code {
     /// When to come again, where the situation itself says so. Seconds.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other one is mended by waiting")]
     fn patience(self) -> Option<u64> {
         match self {
             Self::StateUnavailable | Self::OutcomePending => Some(5),
             Self::Busy | Self::Draining | Self::Overloaded | Self::OperationInProgress => Some(1),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "every other one is not mended by waiting")]
             _ => None,
         }
     }
