@@ -1,7 +1,6 @@
 //! App: what every request can reach; how it is opened and stopped.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,34 +9,123 @@ use std::{
 };
 
 use crate::{
-    access::{Caller, tokens::Tokens},
+    access::{
+        Caller,
+        tokens::{self, Tokens},
+    },
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    error::Error,
     groups::Groups,
+    identity::{self, Identity},
     saga::{Answer, Asked, Limits, Sagas},
     state::{
-        Journal,
-        sqlite::{Sqlite, lock::Lock},
+        self, Journal, Keys,
+        sqlite::{
+            self, Sqlite,
+            journal::{self, SqliteJournal},
+            lock::{Lock, NotLocked},
+        },
     },
+    store::{self, Store},
     systems::Systems,
-    users::UserId,
+    users::{UserId, steps::KINDS},
 };
 
 /// How often operations that nobody is at work on are looked for.
 const TEND_EVERY: Duration = Duration::from_secs(10);
+/// Under this name the key of the journal's hash chain lies in the state.
+const CHAIN_KEY: &str = "journal-chain-key";
 
 pub struct App {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub systems: Systems,
     pub journal: Arc<dyn Journal>,
-    pub sagas: Arc<Sagas>,
+    pub sagas: Sagas,
     pub groups: Groups,
     pub tokens: Tokens,
+    /// The identity provider of our own, where that is the one in use: only it can set a password.
+    pub own_identities: Option<Arc<identity::embedded::Embedded>>,
+    state: Arc<Sqlite>,
     draining: AtomicBool,
+    /// Held as long as we live.
+    _lock: Option<Lock>,
+}
+
+/// Why the program does not start. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0}; STATE_LOCK_WAIT says how long to wait for it")]
+    Locked(#[from] NotLocked),
+    #[error("STATE: {0}")]
+    State(#[from] sqlite::OpenError),
+    #[error("STATE: {0}")]
+    Journal(#[from] journal::OpenError),
+    #[error("STATE: {0}")]
+    Unavailable(#[from] state::Error),
+    #[error("{0}")]
+    Driver(String),
 }
 
 impl App {
+    /// Takes the state's lock, opens everything, takes over what the process before left unfinished, and goes on looking
+    /// after it. No driver is asked anything yet but what it needs to know of its system.
+    pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        let lock = Lock::take(&config.data_dir, config.state_lock_wait, &clock).await?;
+        let state = Sqlite::open(&config.state_file, clock.clone())?;
+        let store = open_store(&config, &state, &clock).await?;
+        let (identity, own_identities) = open_identity(&config, &state, &clock).await?;
+        let systems = Systems { store, identity, grants: state.clone(), clock };
+        let mut app = Self::assemble(config, systems, state).await?;
+        app.own_identities = own_identities;
+        app._lock = Some(lock);
+        let app = Arc::new(app);
+        app.sagas.recover().await?;
+        tend(&app);
+        Ok(app)
+    }
+
+    /// Of parts that are open already. Recovers nothing by itself.
+    pub async fn assemble(config: Arc<Config>, systems: Systems, state: Arc<Sqlite>) -> Result<Self, OpenError> {
+        let chain_key = state.get_or_put(CHAIN_KEY, random_key()?).await?;
+        let journal = SqliteJournal::open(state.clone(), chain_key, systems.clock.clone()).await?;
+        Self::assemble_with(config, systems, state, Arc::new(journal)).await
+    }
+
+    /// As [`App::assemble`], over a journal of the caller's.
+    pub async fn assemble_with(
+        config: Arc<Config>,
+        systems: Systems,
+        state: Arc<Sqlite>,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Self, OpenError> {
+        let settings = tokens::Settings {
+            issuer: config.issuer(),
+            audience: config.token.audience.clone(),
+            ttl: config.token.access_ttl,
+        };
+        let tokens = Tokens::open(state.as_ref(), systems.identity.clone(), systems.clock.clone(), settings).await;
+        let limits = Limits {
+            answer_within: config.answer_within,
+            names_wait: config.names_wait,
+            attention_after: config.attention_after,
+        };
+        Ok(Self {
+            clock: systems.clock.clone(),
+            sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits),
+            groups: Groups::built_in().map_err(OpenError::Driver)?,
+            tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
+            own_identities: None,
+            draining: AtomicBool::new(false),
+            _lock: None,
+            config,
+            systems,
+            journal,
+            state,
+        })
+    }
+
     /// What an operation is begun with.
     pub fn asked(
         &self,
@@ -59,7 +147,79 @@ impl App {
         }
     }
 
-    pub fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    /// Not ready from now on; running operations get so long, what does not end stays in the journal.
+    pub async fn stop(&self) {
+        self.drain();
+        self.sagas.stop(self.config.graceful_shutdown).await;
     }
+
+    /// From now on not ready.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Ends with a sentence when a write of the state has failed for good and the process must end.
+    pub fn fatal(&self) -> impl Future<Output = String> + Send + use<> {
+        self.state.fatal()
+    }
+
+    /// Whether our own state can be written.
+    pub async fn check_state(&self) -> Result<(), Error> {
+        self.state.get_or_put(CHAIN_KEY, random_key()?).await?;
+        Ok(())
+    }
+}
+
+async fn open_store(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match &config.store {
+        config::Store::Embedded => {
+            Arc::new(store::embedded::Embedded::open(state.clone(), &config.unique_fields).await?)
+        }
+        config::Store::CrudService { base, users_path } => {
+            let driver = store::crud_service::CrudService::new(base, users_path, &config.calls, clock.clone());
+            Arc::new(driver.map_err(OpenError::Driver)?)
+        }
+    })
+}
+
+type OpenIdentity = (Arc<dyn Identity>, Option<Arc<identity::embedded::Embedded>>);
+
+async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<OpenIdentity, OpenError> {
+    Ok(match &config.identity {
+        config::Identity::Embedded { hash_concurrency, hash_queue } => {
+            let open = identity::embedded::Embedded::open(state.clone(), clock.clone(), *hash_concurrency, *hash_queue);
+            let own = Arc::new(open.await?);
+            (own.clone(), Some(own))
+        }
+        config::Identity::Keycloak(keycloak) => {
+            return Err(OpenError::Driver(format!("the driver for {} is on its way", keycloak.base)));
+        }
+    })
+}
+
+/// Looks again and again for operations that no task is at work on, as long as the app lives.
+fn tend(app: &Arc<App>) {
+    let (weak, clock) = (Arc::downgrade(app), app.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            clock.pause(TEND_EVERY).await;
+            let Some(app) = weak.upgrade() else { return };
+            if app.draining() {
+                return;
+            }
+            if let Err(error) = app.sagas.recover().await {
+                tracing::error!(%error, "unfinished operations cannot be looked for");
+            }
+        }
+    });
+}
+
+fn random_key() -> Result<Vec<u8>, state::Error> {
+    let mut key = vec![0; 32];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| state::Error::Unavailable("no random numbers".to_owned()))?;
+    Ok(key)
 }

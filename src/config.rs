@@ -229,6 +229,21 @@ impl fmt::Display for Mistake {
 }
 
 impl Config {
+    /// Our address as browsers see it, without a closing slash.
+    pub fn public_url(&self) -> String {
+        let given = self.http.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let host = match self.http.host {
+            IpAddr::V4(host) => host.to_string(),
+            IpAddr::V6(host) => format!("[{host}]"),
+        };
+        given.unwrap_or_else(|| format!("http://{host}:{}", self.http.port))
+    }
+
+    /// `iss` of our own tokens.
+    pub fn issuer(&self) -> String {
+        self.token.issuer.clone().unwrap_or_else(|| self.public_url())
+    }
+
     /// Of the environment of this process.
     pub fn from_environment() -> Result<Resolved, Vec<Mistake>> {
         let mut mistakes = Vec::new();

@@ -1,6 +1,8 @@
 //! The stories.
 
+mod matrix;
 mod plane_d;
 mod plane_d_store;
+mod plane_s;
 mod settings;
 mod twins;

@@ -1,0 +1,439 @@
+//! What planes S and K share: the worlds, the operations, and what "wholly before or wholly after" means.
+
+pub mod faulty;
+pub mod model;
+pub mod time;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Map, Value, json};
+use user_manager::{
+    access::Caller,
+    app::App,
+    config::Config,
+    error::{Code, Error},
+    identity::{self, Account, Identity},
+    state::{Journal, sqlite::Sqlite},
+    store,
+    systems::Systems,
+    users::{self, Change, State, UserId, create::Draft, rules::Precondition},
+};
+
+use self::{
+    faulty::{FaultyIdentity, FaultyStore, Script},
+    model::Unfenced,
+    time::Hand,
+};
+
+/// Which drivers stand behind an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drivers {
+    /// Every fence final, ids chosen beforehand.
+    Embedded,
+    /// An identity provider without fences: marks and a window.
+    Unfenced,
+}
+
+impl Drivers {
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Unfenced];
+}
+
+/// Every operation with its variants. One that is missing here does not compile into a plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    CreateBlocked,
+    CreateAdministrator,
+    /// The provider has the name already, the store does not.
+    CreateRefused,
+    Adopt,
+    AdoptBlocked,
+    PatchProfile,
+    PatchEmail,
+    PatchUsername,
+    PatchBlocked,
+    PatchUnblocked,
+    PatchSeveral,
+    /// The provider has the name already.
+    PatchRefused,
+    Delete,
+    DeleteKeepingIdentity,
+    DeleteAdministrator,
+}
+
+impl Operation {
+    pub const ALL: [Self; 16] = [
+        Self::Create,
+        Self::CreateBlocked,
+        Self::CreateAdministrator,
+        Self::CreateRefused,
+        Self::Adopt,
+        Self::AdoptBlocked,
+        Self::PatchProfile,
+        Self::PatchEmail,
+        Self::PatchUsername,
+        Self::PatchBlocked,
+        Self::PatchUnblocked,
+        Self::PatchSeveral,
+        Self::PatchRefused,
+        Self::Delete,
+        Self::DeleteKeepingIdentity,
+        Self::DeleteAdministrator,
+    ];
+
+    /// What is asked.
+    pub async fn ask(self, app: &App) -> Result<(), Error> {
+        let caller = Caller::inside("sweep", "system", "request-1");
+        let patch = async |id: &str, body: Value| {
+            let Value::Object(body) = body else { panic!("a patch is an object") };
+            users::update(app, &caller, &user(id), body, Precondition::None).await.map(|_| ())
+        };
+        let create = async |fields: Value, grant: &[&str]| {
+            let grant = grant.iter().map(|name| (*name).to_owned()).collect();
+            users::create(app, &caller, Draft { fields: object(fields), grant, ..Draft::default() }).await.map(|_| ())
+        };
+        let adopt = async |fields: Value| {
+            let draft = Draft { fields: object(fields), ..Draft::default() };
+            users::adopt(app, &caller, LONELY.to_owned(), draft).await.map(|_| ())
+        };
+        match self {
+            Self::Create => create(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}), &[]).await,
+            Self::CreateBlocked => {
+                create(json!({"userGroup": "users", "email": "new@x.org", "username": "new", "blocked": true}), &[])
+                    .await
+            }
+            Self::CreateAdministrator => {
+                create(json!({"userGroup": "administrators", "email": "new@x.org"}), &["users:admin", "x:y"]).await
+            }
+            Self::CreateRefused => {
+                create(json!({"userGroup": "users", "email": "new@x.org", "username": "lonely"}), &[]).await
+            }
+            Self::Adopt => adopt(json!({"userGroup": "users", "name": "Adopted"})).await,
+            Self::AdoptBlocked => adopt(json!({"userGroup": "users", "blocked": true})).await,
+            Self::PatchProfile => patch(ADA, json!({"$set": {"name": "Ada L."}, "$unset": {"phone": true}})).await,
+            Self::PatchEmail => patch(ADA, json!({"$set": {"email": "Countess@x.org"}})).await,
+            Self::PatchUsername => patch(ADA, json!({"$set": {"username": "countess"}})).await,
+            Self::PatchBlocked => patch(ADA, json!({"$set": {"blocked": true}})).await,
+            Self::PatchUnblocked => patch(BLOCKED, json!({"$set": {"blocked": false}})).await,
+            Self::PatchSeveral => {
+                let set = json!({"blocked": true, "email": "c@x.org", "username": "c", "name": "C"});
+                patch(ADA, json!({"$set": set, "$unset": {"phone": true}})).await
+            }
+            Self::PatchRefused => patch(ADA, json!({"$set": {"username": "lonely", "name": "L"}})).await,
+            Self::Delete | Self::DeleteKeepingIdentity => {
+                users::delete(app, &caller, &user(ADA), Precondition::None).await
+            }
+            Self::DeleteAdministrator => users::delete(app, &caller, &user(ADMIN), Precondition::None).await,
+        }
+    }
+
+    fn hard_delete(self) -> &'static str {
+        if self == Self::DeleteKeepingIdentity { "false" } else { "true" }
+    }
+}
+
+const ADA: &str = "000000000000000000000001";
+const BLOCKED: &str = "000000000000000000000002";
+const ADMIN: &str = "000000000000000000000003";
+/// An identity without a user.
+const LONELY: &str = "lonely-identity";
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// Everything there is, in a directory of its own; lives on when a process dies.
+pub struct World {
+    operation: Operation,
+    drivers: Drivers,
+    pub hand: Hand,
+    directory: tempfile::TempDir,
+    model: Arc<Unfenced>,
+}
+
+/// One process life over a world.
+pub struct Life {
+    pub app: App,
+    pub script: Arc<Script>,
+}
+
+/// What there is, without what differs from run to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    users: BTreeMap<String, Value>,
+    identities: BTreeMap<String, Value>,
+    grants: Vec<(String, String)>,
+}
+
+impl World {
+    /// The subject, bystanders with similar names, one in each other state; the same every time.
+    pub async fn new(template: &Template, operation: Operation, drivers: Drivers) -> Self {
+        let directory = tempfile::tempdir_in(memory()).unwrap();
+        std::fs::copy(template.file(drivers), directory.path().join("state.db")).unwrap();
+        let model = Arc::new(Unfenced::default());
+        for (id, account) in &template.accounts {
+            model::seed(&model, id, account.clone());
+        }
+        Self { operation, drivers, hand: Hand::default(), directory, model }
+    }
+
+    /// Opens the world as a new process would. `journal` may stand before the real one.
+    pub async fn live(&self, journal: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Life {
+        let script = Script::new(self.hand.clone());
+        let (state, real) = open_state(self.directory.path(), &self.hand).await;
+        let config = config(self.directory.path(), self.operation.hard_delete());
+        let systems = self.systems(&state, &script).await;
+        let app = App::assemble_with(config, systems, state, journal(real)).await.unwrap();
+        Life { app, script }
+    }
+
+    async fn systems(&self, state: &Arc<Sqlite>, script: &Arc<Script>) -> Systems {
+        let clock = self.hand.clock();
+        let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
+        let identity: Arc<dyn Identity> = match self.drivers {
+            Drivers::Embedded => {
+                Arc::new(identity::embedded::Embedded::open(state.clone(), clock.clone(), 1, 1).await.unwrap())
+            }
+            Drivers::Unfenced => self.model.clone(),
+        };
+        Systems {
+            store: Arc::new(FaultyStore { inner: Arc::new(store), script: script.clone() }),
+            identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
+            grants: state.clone(),
+            clock,
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .unwrap();
+        let documents = |collection: &str| -> Vec<(String, Map<String, Value>)> {
+            let mut rows = db.prepare("SELECT id, body FROM document WHERE collection = ?1 ORDER BY id").unwrap();
+            let rows = rows.query_map([collection], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
+            rows.map(Result::unwrap).map(|(id, body)| (id, serde_json::from_str(&body).unwrap())).collect()
+        };
+        let identities: Vec<(String, Map<String, Value>)> = match self.drivers {
+            Drivers::Embedded => documents("identities"),
+            Drivers::Unfenced => {
+                let accounts = self.model.accounts().into_iter();
+                accounts.map(|(id, account)| (id, object(serde_json::to_value(account).unwrap()))).collect()
+            }
+        };
+        let names: BTreeMap<&str, String> = identities.iter().map(|(id, body)| (id.as_str(), name(body))).collect();
+        let users = documents("users").into_iter().map(|(_, mut body)| {
+            for volatile in ["_id", "createdAt", "updatedAt", "updaterId"] {
+                body.remove(volatile);
+            }
+            if let Some(linked) = body.get("authUserId").and_then(Value::as_str) {
+                // A link is compared by whom it leads to.
+                let linked = names.get(linked).cloned().unwrap_or_else(|| "nobody".to_owned());
+                body.insert("authUserId".to_owned(), linked.into());
+            }
+            (name(&body), Value::Object(body))
+        });
+        let mut seen: BTreeMap<String, Value> = BTreeMap::new();
+        for (name, body) in users {
+            assert!(seen.insert(name.clone(), body).is_none(), "two users are called {name}");
+        }
+        let identities = identities.iter().map(|(_, body)| {
+            let mut body = body.clone();
+            // Who wrote it last, and when sessions ended, are no part of what a person is.
+            for volatile in ["mark", "revision", "notBefore", "notBeforeMs", "not_before_ms"] {
+                body.remove(volatile);
+            }
+            (name(&body), Value::Object(body))
+        });
+        let mut grants = db.prepare("SELECT user, permission FROM \"grant\" ORDER BY user, permission").unwrap();
+        let grants = grants.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
+        let ids: BTreeMap<String, String> =
+            documents("users").into_iter().map(|(id, body)| (id, name(&body))).collect();
+        let grants = grants
+            .map(Result::unwrap)
+            .map(|(user, permission)| (ids.get(&user).cloned().unwrap_or_else(|| "nobody".to_owned()), permission));
+        Snapshot { users: seen, identities: identities.collect(), grants: grants.collect() }
+    }
+
+    /// What is left of names and operations: nothing, once all is settled.
+    pub fn leftovers(&self) -> Vec<String> {
+        let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .unwrap();
+        let texts = |sql: &str| -> Vec<String> {
+            db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let mut left = texts("SELECT 'held ' || name FROM hold");
+        left.extend(texts(
+            "SELECT 'unsettled ' || id || ' ' || state FROM operation WHERE state NOT IN ('done', 'undone')",
+        ));
+        left.extend(texts("SELECT 'kept a body ' || operation FROM step WHERE body IS NOT NULL"));
+        left
+    }
+}
+
+/// How a person is called in a snapshot.
+fn name(body: &Map<String, Value>) -> String {
+    let text = |field: &str| body.get(field).and_then(Value::as_str);
+    text("email").or_else(|| text("username")).unwrap_or("nameless").to_lowercase()
+}
+
+fn names() -> Vec<String> {
+    vec!["email".to_owned(), "username".to_owned()]
+}
+
+/// Where files cost no disk, if there is such a place: what is durable is not the question here.
+pub fn memory() -> PathBuf {
+    let shared = PathBuf::from("/dev/shm");
+    if shared.is_dir() { shared } else { std::env::temp_dir() }
+}
+
+fn config(directory: &Path, hard_delete: &str) -> Arc<Config> {
+    let pairs = [("DATA_DIR", directory.to_str().unwrap()), ("AUTH_HARD_DELETE", hard_delete)];
+    Config::resolve(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap().config
+}
+
+async fn open_state(directory: &Path, hand: &Hand) -> (Arc<Sqlite>, Arc<dyn Journal>) {
+    use user_manager::state::{Keys, sqlite::journal::SqliteJournal};
+    let state = Sqlite::open(&directory.join("state.db"), hand.clock()).unwrap();
+    let key = state.get_or_put("journal-chain-key", vec![7; 32]).await.unwrap();
+    let journal = SqliteJournal::open(state.clone(), key, hand.clock()).await.unwrap();
+    (state, Arc::new(journal))
+}
+
+/// The world before anything was asked, made once and copied for every cell.
+pub struct Template {
+    directory: tempfile::TempDir,
+    accounts: Vec<(String, Account)>,
+}
+
+impl Template {
+    pub async fn make() -> Self {
+        let directory = tempfile::tempdir_in(memory()).unwrap();
+        let accounts = people();
+        for drivers in Drivers::ALL {
+            let hand = Hand::default();
+            let place = directory.path().join(format!("{drivers:?}"));
+            std::fs::create_dir(&place).unwrap();
+            let (state, journal) = open_state(&place, &hand).await;
+            drop(journal);
+            seed(&state, &hand, &accounts).await;
+        }
+        Self { directory, accounts }
+    }
+
+    fn file(&self, drivers: Drivers) -> PathBuf {
+        self.directory.path().join(format!("{drivers:?}")).join("state.db")
+    }
+}
+
+/// The accounts of everybody, with the ids by which users name them.
+fn people() -> Vec<(String, Account)> {
+    let account = |id: &str, email: &str, username: &str, enabled: bool| {
+        let account = Account {
+            username: Some(username.to_owned()),
+            email: Some(email.to_owned()),
+            enabled,
+            mark: Some(format!("seed-{id}")),
+            revision: None,
+        };
+        (id.to_owned(), account)
+    };
+    vec![
+        account("ada-identity", "Ada@x.org", "ada", true),
+        account("blocked-identity", "blocked@x.org", "blocked", false),
+        account("admin-identity", "admin@x.org", "admin", true),
+        account("other-admin-identity", "admin2@x.org", "admin2", true),
+        account("bystander-identity", "ada@x.org.uk", "ada1", true),
+        account("draft-identity", "draft@x.org", "draft", false),
+        account(LONELY, "lonely@x.org", "lonely", true),
+    ]
+}
+
+async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) {
+    use user_manager::{state::Grants, store::Store};
+    let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
+    let identities = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await.unwrap();
+    for (id, account) in accounts {
+        identities.create(Some(id), account, None).await.unwrap();
+    }
+    let stand = async |id: &str, fields: Value, to: State| {
+        store.insert(&user(id), &object(fields), "seed").await.unwrap();
+        if to != State::Public {
+            let stored = store.get(&user(id), &Default::default()).await.unwrap().unwrap();
+            store.set_state(&user(id), &stored.revision, to, "seed").await.unwrap();
+        }
+    };
+    let person = |group: &str, email: &str, username: &str, identity: &str| json!({"userGroup": group, "email": email, "username": username, "authUserId": identity, "name": "N", "phone": "+39 012"});
+    stand(ADA, person("users", "Ada@x.org", "ada", "ada-identity"), State::Public).await;
+    stand(BLOCKED, person("users", "blocked@x.org", "blocked", "blocked-identity"), State::Public).await;
+    let blocked = store.get(&user(BLOCKED), &Default::default()).await.unwrap().unwrap();
+    let change = Change { set: object(json!({"blocked": true})), unset: Vec::new() };
+    store.change(&user(BLOCKED), &blocked.revision, &change, "seed").await.unwrap();
+    stand(ADMIN, person("administrators", "admin@x.org", "admin", "admin-identity"), State::Public).await;
+    let other = "000000000000000000000004";
+    stand(other, person("administrators", "admin2@x.org", "admin2", "other-admin-identity"), State::Public).await;
+    for admin in [ADMIN, other] {
+        state.grant(admin, &["users:admin".to_owned()]).await.unwrap();
+    }
+    stand("000000000000000000000005", person("users", "ada@x.org.uk", "ada1", "bystander-identity"), State::Public)
+        .await;
+    stand("000000000000000000000006", person("users", "draft@x.org", "draft", "draft-identity"), State::Draft).await;
+    stand("000000000000000000000007", json!({"userGroup": "users", "email": "trash@x.org"}), State::Trash).await;
+}
+
+/// What a cell showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    Before,
+    After,
+    Broken(String),
+}
+
+/// Compares the world with the two that it may be, and what the caller was told with what is true.
+pub fn judge(world: &World, before: &Snapshot, after: &Snapshot, told: Option<&Result<(), Error>>) -> Seen {
+    let left = world.leftovers();
+    if !left.is_empty() {
+        return Seen::Broken(format!("left over: {left:?}"));
+    }
+    let now = world.snapshot();
+    let seen = match (now == *before, now == *after) {
+        (true, _) => Seen::Before,
+        (_, true) => Seen::After,
+        _ => return Seen::Broken(format!("half: {}", difference(before, after, &now))),
+    };
+    let true_word = match told {
+        None => true,
+        Some(Ok(())) => now == *after,
+        Some(Err(error)) => match error.code() {
+            Code::OutcomePending => true,
+            Code::Resumable => now == *after,
+            _ => now == *before,
+        },
+    };
+    if true_word { seen } else { Seen::Broken(format!("told {told:?}, and it is {seen:?}")) }
+}
+
+fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
+    let mut lines = Vec::new();
+    let mut compare =
+        |what: &str, b: &BTreeMap<String, Value>, a: &BTreeMap<String, Value>, n: &BTreeMap<String, Value>| {
+            let names: std::collections::BTreeSet<_> = b.keys().chain(a.keys()).chain(n.keys()).collect();
+            for name in names {
+                let (b, a, n) = (b.get(name), a.get(name), n.get(name));
+                if n != b || n != a {
+                    lines.push(format!("{what} {name}: before {b:?} after {a:?} now {n:?}"));
+                }
+            }
+        };
+    compare("user", &before.users, &after.users, &now.users);
+    compare("identity", &before.identities, &after.identities, &now.identities);
+    lines.push(format!("grants: before {:?} after {:?} now {:?}", before.grants, after.grants, now.grants));
+    lines.join("; ")
+}

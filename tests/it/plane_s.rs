@@ -1,0 +1,161 @@
+//! Plane S: every operation, every call it makes (found by counting), every outcome with every truth and moment, and a
+//! second fault in every place where a second call can stand.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use user_manager::error::Error;
+
+use crate::matrix::{
+    Drivers, Operation, Seen, Snapshot, Template, World,
+    faulty::{Fault, Script, Then},
+    judge,
+};
+
+/// Fewer cells than this is a failure: something is no longer looked at. More asks to raise it.
+const FLOOR: usize = 1;
+
+/// Longer than `ATTENTION_AFTER`.
+const AWAY: Duration = Duration::from_secs(16 * 60);
+
+/// What a second fault may be.
+const SECOND: [Fault; 4] = [Fault::Refused, Fault::LostDone, Fault::LostNot, Fault::LateBefore(2)];
+
+#[test]
+fn every_operation_is_wholly_before_or_wholly_after_whatever_answers() {
+    let began = std::time::Instant::now();
+    let tally = shards(|template, operation, drivers, tally| async move {
+        sweep(&template, operation, drivers, &tally).await;
+    });
+    let Tally { cells, before, after, broken } = tally;
+    println!(
+        "plane S: cells {cells}, before {before}, after {after}, broken {}, skipped 0, seconds {}",
+        broken.len(),
+        began.elapsed().as_secs()
+    );
+    for line in broken.iter().take(40) {
+        println!("{line}");
+    }
+    assert!(broken.is_empty(), "{} cells are broken", broken.len());
+    assert!(cells >= FLOOR, "{cells} cells were found, {FLOOR} were known");
+}
+
+async fn sweep(template: &Template, operation: Operation, drivers: Drivers, tally: &Mutex<Tally>) {
+    let (before, after) = clean(template, operation, drivers).await;
+    let faults = match drivers {
+        Drivers::Embedded => Fault::FENCED,
+        Drivers::Unfenced => Fault::UNFENCED,
+    };
+    for nth in 1.. {
+        let mut reached = false;
+        for fault in faults {
+            let mut thens = vec![Then::Well, Then::SameAgain, Then::Away(AWAY)];
+            let mut second = 0;
+            while let Some(then) = thens.pop() {
+                let name = format!("S/{operation:?}/{drivers:?}/{nth}/{fault:?}/{then:?}");
+                let (calls, seen) = cell(template, operation, drivers, &before, &after, |script| {
+                    script.plan(nth, fault, then);
+                })
+                .await;
+                if calls < nth {
+                    continue;
+                }
+                reached = true;
+                tally.lock().unwrap().count(&name, seen);
+                let next_is_there = match then {
+                    Then::Second(later, _) => calls >= nth + later,
+                    _ => true,
+                };
+                // The seconds come one call after the other, until there is no such call.
+                if thens.is_empty() && next_is_there && second < 12 {
+                    second += 1;
+                    thens.extend(SECOND.map(|fault| Then::Second(second, fault)));
+                }
+            }
+        }
+        if !reached {
+            return;
+        }
+    }
+}
+
+/// One cell: what it made of the world.
+async fn cell(
+    template: &Template,
+    operation: Operation,
+    drivers: Drivers,
+    before: &Snapshot,
+    after: &Snapshot,
+    plan: impl FnOnce(&Script),
+) -> (u32, Seen) {
+    let world = World::new(template, operation, drivers).await;
+    let life = world.live(|journal| journal).await;
+    plan(&life.script);
+    let told = operation.ask(&life.app).await;
+    life.app.sagas.idle().await;
+    life.script.land_all().await;
+    (life.script.calls(), judge(&world, before, after, Some(&told)))
+}
+
+/// The two worlds that there may be: as it was, and as a run without faults leaves it.
+pub async fn clean(template: &Template, operation: Operation, drivers: Drivers) -> (Snapshot, Snapshot) {
+    let world = World::new(template, operation, drivers).await;
+    let life = world.live(|journal| journal).await;
+    let before = world.snapshot();
+    let told: Result<(), Error> = operation.ask(&life.app).await;
+    life.app.sagas.idle().await;
+    let after = world.snapshot();
+    let refused = matches!(operation, Operation::CreateRefused | Operation::PatchRefused);
+    assert_eq!(told.is_err(), refused, "{operation:?} over {drivers:?}: {told:?}");
+    assert_eq!(before == after, refused, "{operation:?} over {drivers:?} must change the world, unless refused");
+    (before, after)
+}
+
+#[derive(Default)]
+pub struct Tally {
+    pub cells: usize,
+    pub before: usize,
+    pub after: usize,
+    pub broken: Vec<String>,
+}
+
+impl Tally {
+    pub fn count(&mut self, name: &str, seen: Seen) {
+        self.cells += 1;
+        match seen {
+            Seen::Before => self.before += 1,
+            Seen::After => self.after += 1,
+            Seen::Broken(why) => self.broken.push(format!("{name}: {why}")),
+        }
+    }
+}
+
+/// Every operation over every set of drivers, spread over the cores.
+pub fn shards<F, Fut>(sweep: F) -> Tally
+where
+    F: Fn(std::sync::Arc<Template>, Operation, Drivers, std::sync::Arc<Mutex<Tally>>) -> Fut + Sync,
+    Fut: Future<Output = ()>,
+{
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let template = std::sync::Arc::new(runtime().block_on(Template::make()));
+    let work: Vec<(Operation, Drivers)> =
+        Operation::ALL.into_iter().flat_map(|operation| Drivers::ALL.map(|drivers| (operation, drivers))).collect();
+    let next = AtomicUsize::new(0);
+    let tally = std::sync::Arc::new(Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                let runtime = runtime();
+                while let Some((operation, drivers)) = work.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    runtime.block_on(sweep(template.clone(), *operation, *drivers, tally.clone()));
+                }
+            });
+        }
+    });
+    std::sync::Arc::into_inner(tally).unwrap().into_inner().unwrap()
+}
