@@ -1,6 +1,8 @@
 //! The caller, and what he may do.
 
 pub mod gate;
+pub mod login;
+mod people;
 mod provider;
 pub mod tokens;
 

@@ -1,3 +1,73 @@
-//! The route table.
+//! The route table, on one screen. Which permission a route needs stands in the signature of its endpoint; what every answer
+//! has in common stands in `frame`. Knows no store and no provider.
 
+mod body;
+mod conditions;
+mod frame;
+mod health;
 mod json;
+mod operations;
+pub mod server;
+mod target;
+mod tokens;
+mod users;
+mod wire;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::from_fn,
+    response::Response,
+    routing::{get, post},
+};
+
+use crate::{
+    app::App,
+    error::{Code, Error},
+};
+
+const OPERATIONS: &str = "/operations";
+
+/// Everything that answers, over one app. Cheap to copy.
+#[derive(Clone)]
+pub struct Api {
+    app: Arc<App>,
+    routes: Router,
+}
+
+impl Api {
+    pub fn new(app: Arc<App>) -> Self {
+        Self { routes: routes(app.clone()), app }
+    }
+
+    /// `peer` is whoever holds the other end of the connection.
+    pub async fn answer(&self, request: Request, peer: Option<IpAddr>) -> Response {
+        frame::answer(&self.app, self.routes.clone(), request, peer).await
+    }
+}
+
+/// Without `SERVICE_PREFIX` and closing slashes: the frame takes them off.
+fn routes(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/oauth/token", post(tokens::log_in))
+        .route("/.well-known/jwks.json", get(tokens::key_set))
+        .route("/users", post(users::create))
+        .route("/users/{id}", get(users::get).patch(users::update).delete(users::delete))
+        .route("/users/me/change-password", post(users::change_password))
+        .route(OPERATIONS, get(operations::list))
+        .route("/operations/{id}", get(operations::get))
+        .route("/operations/{id}/retry", post(operations::retry))
+        .route("/-/healthz", get(health::alive))
+        .route("/-/ready", get(health::ready))
+        .route("/-/check-up", get(health::check_up))
+        .route_layer(from_fn(target::known_parameters))
+        .fallback(async || no_route())
+        .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
+        .with_state(app)
+}
+
+fn no_route() -> Error {
+    Error::new(Code::RouteNotFound, "There is nothing here")
+}

@@ -1,1 +1,136 @@
-//! The extractors: a handler that takes `Allowed<UsersRead>` cannot be reached without that permission.
+//! Who asks: from the bearer token of a request to the caller. An endpoint that takes `Allowed<UsersRead>` cannot be reached
+//! without that permission, and has no other way to a caller.
+
+use std::{
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
+
+use super::{Caller, tokens::Door};
+use crate::{
+    app::App,
+    error::{Code, Error},
+    query::Filter,
+    state::journal::Origin,
+};
+
+/// What is known of a request before anybody asks who sent it. The frame puts it there.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub request_id: String,
+    /// Of the peer.
+    pub address: Option<String>,
+    /// Filled by whoever begins an operation.
+    pub operation: Arc<OnceLock<String>>,
+}
+
+/// A caller who may do what `D` demands.
+pub struct Allowed<D> {
+    pub caller: Caller,
+    demand: PhantomData<D>,
+}
+
+/// A caller, if the request brought a token that holds; for open endpoints that tell some people more.
+pub struct Perhaps(pub Option<Caller>);
+
+/// What an endpoint asks of its caller.
+pub trait Demand: Send + Sync + 'static {
+    /// Nothing: whoever it is acts on what is his own.
+    const PERMISSION: Option<&'static str>;
+    /// Whether somebody whose password is only good for being changed gets here too.
+    const CHANGES_PASSWORD: bool = false;
+}
+
+macro_rules! demands {
+    ($($(#[$what:meta])* $name:ident: $permission:expr;)*) => {$(
+        $(#[$what])*
+        pub struct $name;
+        impl Demand for $name {
+            const PERMISSION: Option<&'static str> = $permission;
+        }
+    )*};
+}
+
+demands! {
+    UsersRead: Some("users:read");
+    UsersWrite: Some("users:write");
+    UsersDelete: Some("users:delete");
+    OperationsWrite: Some("operations:write");
+    /// What is one's own. What else one sees is for the domain to say.
+    Own: None;
+}
+
+/// One's own password.
+pub struct OwnPassword;
+
+impl Demand for OwnPassword {
+    const PERMISSION: Option<&'static str> = None;
+    const CHANGES_PASSWORD: bool = true;
+}
+
+impl<D: Demand> FromRequestParts<Arc<App>> for Allowed<D> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let caller = caller::<D>(app, parts).await?;
+        if let Some(permission) = D::PERMISSION {
+            caller.require(permission)?;
+        }
+        Ok(Self { caller, demand: PhantomData })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Perhaps {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        Ok(Self(caller::<Own>(app, parts).await.ok()))
+    }
+}
+
+async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
+    let claims = app.tokens.verify(bearer(&parts.headers)?).await?;
+    if claims.door == Door::Ours {
+        let standing = app.systems.identity.standing(&claims.subject).await?.ok_or_else(revoked)?;
+        if !standing.enabled || claims.issued_ms < standing.not_before_ms {
+            return Err(revoked());
+        }
+        if standing.must_change_password && !D::CHANGES_PASSWORD {
+            let sentence = "This password is only good for changing it: POST /users/me/change-password";
+            return Err(Error::new(Code::PasswordChangeRequired, sentence));
+        }
+    }
+    let person = app.tokens.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
+    let arrival = parts.extensions.get::<Arrival>();
+    let arrival = arrival.ok_or_else(|| crate::error::internal("a request did not come through the frame"))?;
+    Ok(Caller {
+        origin: Origin {
+            actor: person.user.to_string(),
+            by: "token".to_owned(),
+            address: arrival.address.clone(),
+            request_id: arrival.request_id.clone(),
+        },
+        user: Some(person.user),
+        identity: Some(claims.subject.clone()),
+        permissions: person.permissions,
+        rows: Filter::Everything,
+        operation: arrival.operation.clone(),
+    })
+}
+
+/// RFC 6750 2.1; the name of the scheme in any case (RFC 9110 11.1).
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    let required = || Error::new(Code::TokenRequired, "A bearer token is required");
+    let value = headers.get(AUTHORIZATION).ok_or_else(required)?;
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(required)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim_start_matches(' ')) } else { Err(required()) }
+}
+
+fn revoked() -> Error {
+    Error::new(Code::TokenRevoked, "The token is no longer good")
+}

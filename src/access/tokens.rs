@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Permissions, provider::Provider};
+use super::{Permissions, people::People, provider::Provider};
 use crate::{
     clock::Clock,
     error::{self, Code, Error},
@@ -45,6 +45,8 @@ pub struct Tokens {
     provider: Option<Provider>,
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
+    /// Whom the tokens named lately.
+    pub(super) people: People,
 }
 
 /// What our own tokens say of themselves.
@@ -116,6 +118,7 @@ impl Tokens {
             signing: EncodingKey::from_ed_der(&stored),
             provider,
             verified: Cache::new(REMEMBERED),
+            people: People::default(),
             x,
             settings,
             clock,

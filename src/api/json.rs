@@ -104,7 +104,7 @@ impl Reading {
 }
 
 /// RFC 6901 3; nothing that could be a value of a person gets into an endless message.
-fn segment(key: &str) -> String {
+pub fn segment(key: &str) -> String {
     key.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1").replace('\0', "\\u0000")
 }
 

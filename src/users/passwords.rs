@@ -21,3 +21,11 @@ pub fn check(password: &SecretString) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// A password that was made for somebody must not stay his.
+pub fn check_changed(current: &SecretString, new: &SecretString) -> Result<(), Error> {
+    if current.expose_secret() != new.expose_secret() {
+        return Ok(());
+    }
+    Err(Error::new(Code::PasswordRefused, "The new password is the current one").field("newPassword"))
+}

@@ -1,0 +1,39 @@
+//! Name and password against a token. Knows no HTTP.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{people, tokens::Issued};
+use crate::{
+    app::App,
+    error::{self, Code, Error},
+    identity::Login,
+};
+
+/// A token of ours, or the provider's own as it is.
+///
+/// # Errors
+/// `login-refused`, one for all: wrong password, unknown name, blocked, expired, not PUBLIC, no user. What failed at the
+/// provider or the store.
+pub async fn log_in(app: &App, name: &str, password: &SecretString) -> Result<Issued, Error> {
+    let told = |error: Error| error.doing("logging in");
+    match app.systems.identity.log_in(name, password).await.map_err(|failure| told(failure.into_error()))? {
+        Login::Refused => Err(refused()),
+        Login::Verified { id } => {
+            let person = people::find(app, &id).await.map_err(told)?.ok_or_else(refused)?;
+            app.tokens.issue(&id, &person.user, &person.permissions)
+        }
+        Login::Token { access_token, expires_at_ms } => {
+            // Verified although the provider has just made it: a token that we would not take is no use to anybody.
+            let claims = app.tokens.verify(access_token.expose_secret()).await.map_err(|error| {
+                let useless = matches!(error.code(), Code::TokenInvalid | Code::TokenExpired);
+                if useless { error::internal("the provider's own token does not hold here") } else { told(error) }
+            })?;
+            people::find(app, &claims.subject).await.map_err(told)?.ok_or_else(refused)?;
+            Ok(Issued { token: access_token, expires_ms: expires_at_ms })
+        }
+    }
+}
+
+fn refused() -> Error {
+    Error::new(Code::LoginRefused, "Wrong username or password")
+}

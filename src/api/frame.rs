@@ -1,0 +1,218 @@
+//! What every request goes through and every answer gets: one layer instead of many. Knows no route.
+
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+        uri::PathAndQuery,
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use serde::Serialize;
+use tower::ServiceExt;
+use tracing::{Instrument, field::Empty};
+
+use crate::{
+    access::gate::Arrival,
+    app::App,
+    error::{
+        self, Code, Error,
+        reply::{self, Frame},
+    },
+};
+
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
+const OUR_VERSION: HeaderName = HeaderName::from_static("x-user-manager-version");
+
+/// Two of these would be read differently by us and by whoever stands in front of us.
+const SINGLE: [HeaderName; 5] = [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, REQUEST_ID];
+
+/// A value as the body of a 200.
+pub fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            let kind = HeaderValue::from_static("application/json; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => error::internal(error).into_response(),
+    }
+}
+
+/// The answer to one request, whatever happens on the way to it.
+pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Option<IpAddr>) -> Response {
+    let arrival = Arrival {
+        request_id: request_id(app, request.headers()),
+        address: peer.map(|address| address.to_string()),
+        operation: Arc::new(OnceLock::new()),
+    };
+    let problem = wants_problem(request.headers());
+    let span = tracing::info_span!("request", id = arrival.request_id, method = %request.method(), route = Empty);
+    request.extensions_mut().insert(arrival.clone());
+
+    let routed = AssertUnwindSafe(route(app, routes, request)).catch_unwind();
+    let mut response = routed.instrument(span.clone()).await.unwrap_or_else(|_| {
+        // What it was has been written by the panic hook; the caller must not wait for ever.
+        let _entered = span.enter();
+        error::internal("a request panicked").into_response()
+    });
+
+    if let Some(error) = reply::of(&mut response) {
+        let frame = Frame {
+            request_id: &arrival.request_id,
+            operation_id: arrival.operation.get().map(String::as_str),
+            problem,
+            precise: app.config.precise_upstream_status,
+            login_refused: app.config.login_refused_status,
+        };
+        let allow = response.headers_mut().remove(ALLOW);
+        response = reply::write(&error, &frame);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, allow);
+        }
+        if response.status().is_server_error() {
+            let code = error.code().row().0;
+            tracing::warn!(parent: &span, status = response.status().as_u16(), code, "{}", error.message());
+        }
+    }
+    finish(&mut response, &arrival);
+    tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
+    response
+}
+
+/// An error where no request could be read: nothing is known of it but that we answer.
+pub fn answer_unread(app: &App, error: &Error) -> Response {
+    let arrival = Arrival { request_id: app.clock.uuid().to_string(), address: None, operation: Arc::default() };
+    let frame = Frame {
+        request_id: &arrival.request_id,
+        operation_id: None,
+        problem: false,
+        precise: false,
+        login_refused: StatusCode::UNAUTHORIZED.as_u16(),
+    };
+    let mut response = reply::write(error, &frame);
+    finish(&mut response, &arrival);
+    response
+}
+
+async fn route(app: &App, routes: Router, mut request: Request) -> Response {
+    match admit(app, &mut request) {
+        Ok(()) => match routes.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The path becomes as the route table has it: without prefix, without closing slash.
+fn admit(app: &App, request: &mut Request) -> Result<(), Error> {
+    for header in &SINGLE {
+        if request.headers().get_all(header).iter().nth(1).is_some() {
+            return Err(Error::new(Code::AmbiguousHeader, format!("The header {header} stands twice")));
+        }
+    }
+    let path = request.uri().path();
+    let ours = path == "/-" || path.starts_with("/-/");
+    if app.draining() && !ours {
+        return Err(Error::new(Code::Draining, "The service is stopping"));
+    }
+    let inside = if ours { Some(path) } else { path.strip_prefix(&app.config.http.prefix) };
+    let inside = inside.filter(|path| path.starts_with('/')).ok_or_else(super::no_route)?;
+    let bare = inside.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(inside);
+    if bare != path {
+        let target = match request.uri().query() {
+            Some(query) => format!("{bare}?{query}"),
+            None => bare.to_owned(),
+        };
+        let target = PathAndQuery::try_from(target).map_err(|_| super::no_route())?;
+        *request.uri_mut() = Uri::from(target);
+    }
+    Ok(())
+}
+
+/// The headers of every answer.
+fn finish(response: &mut Response, arrival: &Arrival) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&arrival.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(id) = arrival.operation.get().and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert(OPERATION_ID, id);
+    }
+    headers.insert(OUR_VERSION, HeaderValue::from_static(VERSION));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+}
+
+/// The caller's own where it is harmless in a header, a log line and a query.
+fn request_id(app: &App, headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given {
+        Some(id) if harmless(id) => id.to_owned(),
+        _ => app.clock.uuid().to_string(),
+    }
+}
+
+fn harmless(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Whether `Accept` names `application/problem+json` itself, and not with weight nought.
+fn wants_problem(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/problem+json"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        named && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_harmless_request_ids_are_kept() {
+        for kept in ["a", "A-1_b.c", &"x".repeat(128)] {
+            assert!(harmless(kept), "{kept}");
+        }
+        for replaced in ["", "a b", "a\tb", "ä", "a/b", "<x>", &"x".repeat(129)] {
+            assert!(!harmless(replaced), "{replaced}");
+        }
+    }
+
+    #[test]
+    fn problem_json_only_for_those_who_name_it() {
+        let wants =
+            |accept: &'static str| wants_problem(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
+        for yes in [
+            "application/problem+json",
+            "text/html, Application/Problem+JSON;q=0.5",
+            "application/json, application/problem+json; q=1",
+        ] {
+            assert!(wants(yes), "{yes}");
+        }
+        for no in
+            ["*/*", "application/*", "application/json", "application/problem+json;q=0", "", "application/problem+xml"]
+        {
+            assert!(!wants(no), "{no}");
+        }
+    }
+}

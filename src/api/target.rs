@@ -1,0 +1,166 @@
+//! What stands in a request's target: ids in the path, parameters in the query.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Path, Request},
+    http::request::Parts,
+    middleware::Next,
+    response::Response,
+};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    error::{self, Code, Error},
+    state::journal::{ListQuery, State},
+    users::UserId,
+};
+
+/// The `_id` of a user. One that cannot be is as unknown as one that is not.
+pub struct OfUser(pub UserId);
+
+/// The id of an operation, as we write them: lower case.
+pub struct OfOperation(pub String);
+
+impl FromRequestParts<Arc<App>> for OfUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        id.map(Self).ok_or_else(error::user_not_found)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for OfOperation {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let id = segment(parts, app).await.and_then(|text| uuid(&text));
+        id.map(Self).ok_or_else(|| Error::new(Code::OperationNotFound, "Operation not found"))
+    }
+}
+
+/// The one variable segment of the path, decoded; nothing when it is not UTF-8.
+async fn segment(parts: &mut Parts, app: &Arc<App>) -> Option<String> {
+    Path::<String>::from_request_parts(parts, app).await.ok().map(|Path(text)| text)
+}
+
+fn uuid(text: &str) -> Option<String> {
+    let id = (text.len() == 36).then(|| Uuid::try_parse(text).ok())??;
+    Some(id.hyphenated().to_string())
+}
+
+/// In front of every route: writes it into the span, and refuses parameters that it does not know. A mistyped filter must
+/// not become no filter.
+pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next) -> Result<Response, Error> {
+    let route = matched.as_str();
+    tracing::Span::current().record("route", route);
+    let known: &[&str] = if route == super::OPERATIONS { &LIST_PARAMETERS } else { &[] };
+    let mut seen = Vec::new();
+    for (name, _) in pairs(request.uri().query()) {
+        if !known.contains(&name.as_ref()) {
+            return Err(invalid_parameter(&name, "is not known here"));
+        }
+        if seen.contains(&name) {
+            return Err(invalid_parameter(&name, "stands twice"));
+        }
+        seen.push(name);
+    }
+    Ok(next.run(request).await)
+}
+
+const LIST_PARAMETERS: [&str; 6] = ["state", "kind", "subject", "request", "after", "_l"];
+/// As at the CRUD service: so many at most, and where nothing is asked.
+const PAGE: u32 = 200;
+
+const STATES: [State; 5] = [State::Running, State::Committed, State::RollingBack, State::Done, State::Undone];
+/// A note beside the state, but asked for like one.
+const ATTENTION: &str = "needs-attention";
+
+/// Which operations to list.
+pub struct Listed(pub ListQuery);
+
+impl FromRequestParts<Arc<App>> for Listed {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        list_query(parts.uri.query()).map(Self)
+    }
+}
+
+fn list_query(query: Option<&str>) -> Result<ListQuery, Error> {
+    let mut asked = ListQuery { limit: PAGE, ..ListQuery::default() };
+    for (name, value) in pairs(query) {
+        let ill_typed = |what: &str| invalid_parameter(&name, what);
+        let value = value.into_owned();
+        match name.as_ref() {
+            "state" => {
+                let known = STATES.map(State::as_str).contains(&value.as_str()) || value == ATTENTION;
+                let state = known.then_some(value);
+                asked.state = Some(state.ok_or_else(|| ill_typed("is no state of an operation"))?);
+            }
+            "kind" => asked.kind = Some(value),
+            "request" => asked.request = Some(value),
+            "subject" => {
+                let subject = UserId::parse(&value).ok_or_else(|| ill_typed("is an _id"))?;
+                asked.subject = Some(subject.to_string());
+            }
+            "after" => asked.after = Some(uuid(&value).ok_or_else(|| ill_typed("is the id of an operation"))?),
+            "_l" => {
+                let limit = value.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
+                asked.limit = limit.ok_or_else(|| ill_typed(&format!("is a number from 1 to {PAGE}")))?;
+            }
+            _ => return Err(ill_typed("is not known here")),
+        }
+    }
+    Ok(asked)
+}
+
+fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+}
+
+fn invalid_parameter(name: &str, what: &str) -> Error {
+    // A name that nobody knows comes from outside: not all of it needs to be said.
+    let name: Cow<'_, str> = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    Error::new(Code::InvalidParameter, format!("The parameter {name} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_list_is_read_strictly() {
+        let asked = list_query(Some(
+            "state=needs-attention&kind=create-user&subject=5F0C00000000000000000001&request=r-1\
+             &after=019AA000-0000-7000-8000-000000000000&_l=7",
+        ))
+        .unwrap();
+        assert_eq!(asked.state.as_deref(), Some("needs-attention"));
+        assert_eq!(asked.subject.as_deref(), Some("5f0c00000000000000000001"));
+        assert_eq!(asked.after.as_deref(), Some("019aa000-0000-7000-8000-000000000000"));
+        assert_eq!((asked.kind.as_deref(), asked.request.as_deref()), (Some("create-user"), Some("r-1")));
+        assert_eq!((asked.limit, asked.actor), (7, None));
+        assert_eq!(list_query(None).unwrap().limit, PAGE);
+
+        for wrong in [
+            "state=Done",
+            "state=",
+            "subject=7",
+            "after=7",
+            "after={019aa000-0000-7000-8000-000000000000}",
+            "_l=0",
+            "_l=201",
+            "_l=-1",
+            "_l=x",
+            "_l=",
+            "actor=x",
+            "x",
+        ] {
+            assert_eq!(list_query(Some(wrong)).unwrap_err().code(), Code::InvalidParameter, "{wrong}");
+        }
+    }
+}
