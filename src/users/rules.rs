@@ -111,11 +111,10 @@ pub async fn names_free(
     any.extend(folded.iter().map(|(field, value)| (*field, value.as_str())));
     any.sort_unstable();
     any.dedup();
-    for other in view.users(&any).await?.iter().filter(|other| Some(&other.id) != except) {
-        let taken = folded.iter().find(|(field, value)| other.text(field).is_some_and(|text| fold(text) == *value));
-        return Err(error::name_taken(taken.map_or("name", |(field, _)| field)));
-    }
-    Ok(())
+    let others = view.users(&any).await?;
+    let Some(other) = others.iter().find(|other| Some(&other.id) != except) else { return Ok(()) };
+    let taken = folded.iter().find(|(field, value)| other.text(field).is_some_and(|text| fold(text) == *value));
+    Err(error::name_taken(taken.map_or("name", |(field, _)| field)))
 }
 
 /// The names among the fields.

@@ -3,6 +3,7 @@
 mod matrix;
 mod plane_d;
 mod plane_d_store;
+mod plane_k;
 mod plane_s;
 mod settings;
 mod twins;

@@ -174,6 +174,13 @@ pub struct Snapshot {
     grants: Vec<(String, String)>,
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // What is under way keeps the state open, whose clock keeps what is under way.
+        self.hand.forget();
+    }
+}
+
 impl World {
     /// The subject, bystanders with similar names, one in each other state; the same every time.
     pub async fn new(template: &Template, operation: Operation, drivers: Drivers) -> Self {
@@ -247,7 +254,7 @@ impl World {
         let identities = identities.iter().map(|(_, body)| {
             let mut body = body.clone();
             // Who wrote it last, and when sessions ended, are no part of what a person is.
-            for volatile in ["mark", "revision", "notBefore", "notBeforeMs", "not_before_ms"] {
+            for volatile in ["mark", "revision", "version", "notBeforeMs"] {
                 body.remove(volatile);
             }
             (name(&body), Value::Object(body))
@@ -386,6 +393,12 @@ async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) 
         .await;
     stand("000000000000000000000006", person("users", "draft@x.org", "draft", "draft-identity"), State::Draft).await;
     stand("000000000000000000000007", json!({"userGroup": "users", "email": "trash@x.org"}), State::Trash).await;
+}
+
+/// Whether these cells are to be run: all are, unless `CELL` names some: `Create/Embedded`.
+#[expect(clippy::disallowed_methods, reason = "a cell can be run alone")]
+pub fn wanted(name: &str) -> bool {
+    std::env::var("CELL").map_or(true, |cells| name.starts_with(&cells))
 }
 
 /// What a cell showed.

@@ -14,7 +14,7 @@ use user_manager::error::Error;
 use crate::matrix::{
     Drivers, Operation, Seen, Snapshot, Template, World,
     faulty::{Fault, Script, Then},
-    judge,
+    judge, wanted,
 };
 
 /// Fewer cells than this is a failure: something is no longer looked at. More asks to raise it.
@@ -143,8 +143,11 @@ where
 {
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let template = std::sync::Arc::new(runtime().block_on(Template::make()));
-    let work: Vec<(Operation, Drivers)> =
-        Operation::ALL.into_iter().flat_map(|operation| Drivers::ALL.map(|drivers| (operation, drivers))).collect();
+    let work: Vec<(Operation, Drivers)> = Operation::ALL
+        .into_iter()
+        .flat_map(|operation| Drivers::ALL.map(|drivers| (operation, drivers)))
+        .filter(|(operation, drivers)| wanted(&format!("{operation:?}/{drivers:?}")))
+        .collect();
     let next = AtomicUsize::new(0);
     let tally = std::sync::Arc::new(Mutex::new(Tally::default()));
     std::thread::scope(|scope| {

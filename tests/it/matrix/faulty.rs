@@ -128,6 +128,11 @@ impl Script {
         }
     }
 
+    /// The process dies after it has carried out that call.
+    pub fn crash_at(&self, nth: u32) {
+        self.plan.lock().unwrap().faults.push((nth, Fault::Crash));
+    }
+
     /// Whatever is under way lands.
     pub async fn land_all(&self) {
         let effects = std::mem::take(&mut *self.under_way.lock().unwrap());

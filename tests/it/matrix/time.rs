@@ -45,6 +45,12 @@ impl Hand {
         self.0.under_way.lock().unwrap().push((at_ms, effect));
     }
 
+    /// What has not landed by now never will: the cell is over.
+    pub fn forget(&self) {
+        let effects = std::mem::take(&mut *self.0.under_way.lock().unwrap());
+        drop(effects);
+    }
+
     pub async fn advance(&self, length: Duration) {
         let until = self.now_ms() + i64::try_from(length.as_millis()).unwrap();
         loop {
