@@ -71,10 +71,11 @@ impl Call {
         self
     }
 
-    /// A value that no header can carry is percent-encoded.
+    /// A value that is not plain ASCII is percent-encoded: servers differ in what they make of other bytes.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        let encoded = || HeaderValue::from_str(&utf8_percent_encode(value, SEGMENT).to_string());
-        if let Ok(value) = HeaderValue::from_str(value).or_else(|_| encoded()) {
+        let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let text = if plain { value.to_owned() } else { utf8_percent_encode(value, SEGMENT).to_string() };
+        if let Ok(value) = HeaderValue::from_str(&text) {
             self.headers.push((HeaderName::from_static(name), value));
         }
         self

@@ -1,5 +1,6 @@
 //! The stories.
 
+mod crud_service;
 mod matrix;
 mod plane_d;
 mod plane_d_store;

@@ -39,7 +39,7 @@ impl Play {
                     &[Moment::AfterFence]
                 };
                 for &moment in moments {
-                    for lasts in [Lasts::Once, Lasts::On] {
+                    for lasts in [Lasts::Once, Lasts::On, Lasts::ThenRefused] {
                         // A door that is shut stays shut until it is mended.
                         if row.fault != Fault::Refused || lasts == Lasts::On {
                             plays.push(Self { nth, row, lasts, moment });

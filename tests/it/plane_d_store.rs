@@ -21,7 +21,7 @@ use crate::{
 use scene::Scene;
 
 /// Cells that there were when this was written; more asks to raise it.
-const FLOOR: usize = 1665;
+const FLOOR: usize = 2479;
 
 /// Every method of the trait, in every situation in which it makes other calls.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -38,9 +38,9 @@ pub struct Crud {
     pub rows: BTreeMap<String, Row>,
     pub fields: BTreeMap<&'static str, Kind>,
     pub flavour: Flavour,
-    /// So many writes to come bear the time of the one before.
+    /// So many writes to come bear the time of the one before, `last_ms`.
     pub still: u32,
-    last_ms: i64,
+    pub last_ms: i64,
 }
 
 const STATES: [&str; 4] = ["PUBLIC", "DRAFT", "TRASH", "DELETED"];

@@ -124,6 +124,8 @@ pub enum Lasts {
     Once,
     /// And every one after it, until the test mends it.
     On,
+    /// Every one after it is refused with a 403, until the test mends it.
+    ThenRefused,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -201,7 +203,7 @@ impl Faults {
         let late = self.take(|lands| lands == Lands::BeforeNext(0));
         let mut arrival = Arrival { fault: None, late, shut_behind: false, close: false };
         let Some(plan) = self.plan else { return arrival };
-        let again = plan.lasts == Lasts::On && self.struck > 0;
+        let again = plan.lasts != Lasts::Once && self.struck > 0;
         let meant = match plan.at {
             At::Call(nth) => self.calls == nth,
             At::Path(wanted, part) => self.struck == 0 && method.as_str() == wanted && path.contains(part),
@@ -212,7 +214,9 @@ impl Faults {
             self.struck += u64::from(arrival.shut_behind);
         } else if meant || again {
             self.struck += 1;
-            arrival.fault = Some(plan.fault);
+            let refused = Fault::Status { status: 403, done: false, wait: None };
+            let then = !meant && plan.lasts == Lasts::ThenRefused;
+            arrival.fault = Some(if then { refused } else { plan.fault });
         }
         arrival
     }
