@@ -3,6 +3,7 @@
 
 pub mod crud;
 pub mod fault;
+mod moments;
 
 use std::{
     convert::Infallible,
@@ -306,7 +307,7 @@ impl<M: Model> Inside<M> {
                     tokio::spawn(async move {
                         Clock::system().pause(length).await;
                         if let Some(inside) = inside.upgrade() {
-                            let late = inside.faults().take_late();
+                            let late = inside.faults().take_after(length);
                             inside.land(late);
                         }
                     });

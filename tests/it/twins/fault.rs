@@ -10,7 +10,7 @@ use super::Asked;
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fault {
-    /// Nobody listens.
+    /// Nobody listens, from there on until the test mends it. Only at a call that is named by its number.
     Refused,
     /// Reset before the request was read; never carried out.
     CutUnread,
@@ -229,6 +229,10 @@ impl Faults {
 
     pub fn take_late(&mut self) -> Vec<Asked> {
         self.take(|_| true)
+    }
+
+    pub fn take_after(&mut self, length: Duration) -> Vec<Asked> {
+        self.take(|lands| lands == Lands::After(length))
     }
 
     fn take(&mut self, now: impl Fn(Lands) -> bool) -> Vec<Asked> {
