@@ -127,11 +127,12 @@ fn admit(app: &App, request: &mut Request) -> Result<(), Error> {
         }
     }
     let path = request.uri().path();
-    let ours = path == "/-" || path.starts_with("/-/");
+    let probe = |path: &str| path == "/-" || path.starts_with("/-/");
+    let ours = probe(path);
     if app.draining() && !ours {
         return Err(Error::new(Code::Draining, "The service is stopping"));
     }
-    let inside = if ours { Some(path) } else { path.strip_prefix(&app.config.http.prefix) };
+    let inside = if ours { Some(path) } else { path.strip_prefix(&app.config.http.prefix).filter(|path| !probe(path)) };
     let inside = inside.filter(|path| path.starts_with('/')).ok_or_else(super::no_route)?;
     let bare = inside.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(inside);
     if bare != path {

@@ -1,5 +1,7 @@
 //! The stories.
 
+mod api;
+mod bad_input;
 mod crud_service;
 mod matrix;
 mod plane_d;

@@ -1,0 +1,23 @@
+//! What every request goes through and every answer has; who gets in.
+
+pub mod door;
+mod frame;
+mod listening;
+mod who;
+
+/// Every route, read from the table itself, so that a new one cannot be forgotten here: method and path.
+pub fn routes() -> Vec<(String, String)> {
+    let table = include_str!("../../src/api.rs");
+    let mut routes = Vec::new();
+    for line in table.lines().filter_map(|line| line.trim().strip_prefix(".route(")) {
+        let (path, methods) = line.split_once(", ").unwrap();
+        let path = if path == "OPERATIONS" { "/operations" } else { path.trim_matches('"') };
+        for method in ["get", "post", "patch", "delete", "put"] {
+            if methods.split(['.', ',', ' ']).any(|call| call.starts_with(&format!("{method}("))) {
+                routes.push((method.to_uppercase(), path.to_owned()));
+            }
+        }
+    }
+    assert!(routes.len() >= 13, "{routes:?}");
+    routes
+}

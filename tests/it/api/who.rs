@@ -1,0 +1,203 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    door::{Answer, Door, PASSWORD},
+    routes,
+};
+
+/// Open to everybody: the credential is in the request, or nothing is given away.
+const OPEN: [&str; 5] = ["/oauth/token", "/.well-known/jwks.json", "/-/healthz", "/-/ready", "/-/check-up"];
+/// Anybody who is somebody, for what is his own.
+const OWN: [(&str, &str); 3] =
+    [("POST", "/users/me/change-password"), ("GET", "/operations"), ("GET", "/operations/{id}")];
+
+#[tokio::test]
+async fn no_route_lets_anybody_in_who_may_not() {
+    let door = Door::open().await;
+    let operation = some_operation(&door).await;
+    let before = door.snapshot();
+    let forged = format!("{}x", &door.admin.token[..door.admin.token.len() - 1]);
+    for (method, path) in routes() {
+        if OPEN.contains(&path.as_str()) {
+            continue;
+        }
+        let target = path.replace("{id}", if path.starts_with("/operations") { &operation } else { &door.admin.id });
+        let body = Some(json!({ "$set": { "name": "x" } })).filter(|_| method == "POST" || method == "PATCH");
+        let ask = async |token: Option<&str>| {
+            let answer = door.send(&method, &target, token, body.as_ref()).await;
+            (answer.status, answer.code(), answer.header("www-authenticate").map(str::to_owned))
+        };
+        let realm = r#"Bearer realm="user-manager""#;
+        let none = ask(None).await;
+        assert_eq!(none, (401, "token-required".into(), Some(realm.into())), "{method} {path}");
+        let wrong = ask(Some(&forged)).await;
+        let told = format!(r#"{realm}, error="invalid_token""#);
+        assert_eq!(wrong, (401, "token-invalid".into(), Some(told)), "{method} {path}");
+        let powerless = ask(Some(&door.powerless.token)).await;
+        if OWN.contains(&(method.as_str(), path.as_str())) {
+            assert!(![401, 403].contains(&powerless.0), "{method} {path}");
+        } else {
+            assert_eq!((powerless.0, powerless.1.as_str()), (403, "permission-required"), "{method} {path}");
+            let challenge = powerless.2.unwrap();
+            assert!(challenge.contains(r#"error="insufficient_scope", scope=""#), "{challenge}");
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn each_permission_opens_its_own_routes_and_no_other() {
+    let door = Door::open().await;
+    let victim = door.somebody("victim@example.org", "users", &[]).await;
+    let user = format!("/users/{}", victim.id);
+    let retry = format!("/operations/{}/retry", some_operation(&door).await);
+    let asked: [(&str, &str, Option<Value>, &str); 5] = [
+        ("GET", &user, None, "users:read"),
+        ("POST", "/users/", Some(json!({ "userGroup": "users", "email": "x" })), "users:write"),
+        ("PATCH", &user, Some(json!({ "$set": { "name": "New" } })), "users:write"),
+        ("POST", &retry, None, "operations:write"),
+        ("DELETE", &user, None, "users:delete"),
+    ];
+    for permission in
+        ["users:read", "users:write", "operations:read", "operations:write", "groups:read", "users:delete"]
+    {
+        let holder =
+            door.somebody(&format!("{}@example.org", permission.replace(':', ".")), "users", &[permission]).await;
+        for (method, path, body, needed) in &asked {
+            let answer = door.send(method, path, Some(&holder.token), body.as_ref()).await;
+            assert_eq!(answer.status == 403, permission != *needed, "{permission} at {method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn operations_of_others_are_seen_by_those_who_may() {
+    let door = Door::open().await;
+    let writer = door.somebody("writer@example.org", "users", &["users:write"]).await;
+    let reader = door.somebody("reader@example.org", "users", &["operations:read"]).await;
+    let body = json!({ "userGroup": "users", "email": "new@example.org" });
+    let made = door.send("POST", "/users/", Some(&writer.token), Some(&body)).await;
+    let operation = made.header("x-operation-id").unwrap();
+    let path = format!("/operations/{operation}");
+    let seen = async |token: &str| {
+        let list = door.send("GET", "/operations/", Some(token), None).await.json();
+        let listed = list.as_array().unwrap().iter().any(|entry| entry["id"] == operation);
+        (listed, door.send("GET", &path, Some(token), None).await)
+    };
+    for token in [&writer.token, &reader.token, &door.admin.token] {
+        let (listed, one) = seen(token).await;
+        assert!(listed && one.status == 200, "{one:?}");
+        assert_eq!(one.json()["state"], "done");
+    }
+    let (listed, one) = seen(&door.powerless.token).await;
+    assert!(!listed);
+    assert_eq!((one.status, one.code().as_str()), (404, "operation-not-found"));
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_with_its_person() {
+    let door = Door::open().await;
+    let status = async |token: &str| {
+        let answer = door.send("GET", "/operations/", Some(token), None).await;
+        (answer.status, if answer.status == 200 { String::new() } else { answer.code() })
+    };
+    let revoked = (401, "token-revoked".to_owned());
+
+    let blocked = door.somebody("blocked@example.org", "users", &[]).await;
+    let deleted = door.somebody("deleted@example.org", "users", &[]).await;
+    assert_eq!(status(&blocked.token).await.0, 200);
+    let change = json!({ "$set": { "blocked": true } });
+    let answer = door.send("PATCH", &format!("/users/{}", blocked.id), Some(&door.admin.token), Some(&change)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(status(&blocked.token).await, revoked);
+    let refused = door.log_in("blocked@example.org", PASSWORD).await.unwrap_err();
+    assert_refused(&refused);
+
+    assert_eq!(door.send("DELETE", &format!("/users/{}", deleted.id), Some(&door.admin.token), None).await.status, 204);
+    assert_eq!(status(&deleted.token).await, revoked);
+    assert_refused(&door.log_in("deleted@example.org", PASSWORD).await.unwrap_err());
+
+    door.time.advance(Duration::from_secs(601));
+    assert_eq!(status(&door.powerless.token).await, (401, "token-expired".to_owned()));
+}
+
+#[tokio::test]
+async fn a_refused_login_does_not_say_why() {
+    let door = Door::with(&[("LOGIN_REFUSED_STATUS", "403")]).await;
+    let wrong = door.log_in("root@example.org", "wrong horse battery").await.unwrap_err();
+    let unknown = door.log_in("nobody@example.org", "wrong horse battery").await.unwrap_err();
+    let words = |answer: &Answer| {
+        let mut body = answer.json();
+        body["requestId"] = Value::Null;
+        (answer.status, body)
+    };
+    assert_eq!(words(&wrong), words(&unknown));
+    assert_eq!(wrong.status, 403);
+    assert_eq!(wrong.json()["message"], "Wrong username or password");
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_every_token_and_the_new_one_logs_in() {
+    let door = Door::open().await;
+    let ada = door.somebody("ada@example.org", "users", &[]).await;
+    let change = async |token: &str, current: &str, new: &str| {
+        let body = json!({ "currentPassword": current, "newPassword": new });
+        door.send("POST", "/users/me/change-password", Some(token), Some(&body)).await
+    };
+    let new = "another horse battery";
+    let wrong = change(&ada.token, "wrong horse battery", new).await;
+    assert_eq!((wrong.status, wrong.code().as_str()), (403, "password-wrong"));
+    for refused in ["too short", PASSWORD, &"x".repeat(5000)] {
+        let answer = change(&ada.token, PASSWORD, refused).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "password-refused"), "{refused}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains(refused));
+    }
+    door.time.advance(Duration::from_millis(5));
+    assert_eq!(change(&ada.token, PASSWORD, new).await.status, 204);
+    door.time.advance(Duration::from_millis(5));
+    assert_eq!(change(&ada.token, new, PASSWORD).await.code(), "token-revoked");
+    assert_refused(&door.log_in("ada@example.org", PASSWORD).await.unwrap_err());
+    let token = door.log_in("ada@example.org", new).await.unwrap();
+    assert_eq!(door.send("GET", "/operations/", Some(&token), None).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_made_for_somebody_is_only_good_for_changing_it() {
+    let door = Door::open().await;
+    let ada = door.somebody("ada@example.org", "users", &["users:read"]).await;
+    let identity = door.user(&ada.id).await.unwrap()["authUserId"].as_str().unwrap().to_owned();
+    door.app.own_identities.as_ref().unwrap().require_password_change(&identity).await.unwrap();
+    let token = door.log_in("ada@example.org", PASSWORD).await.unwrap();
+    for path in [format!("/users/{}", ada.id), "/operations/".to_owned()] {
+        let answer = door.send("GET", &path, Some(&token), None).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "password-change-required"), "{path}");
+        assert!(answer.json()["message"].as_str().unwrap().contains("/users/me/change-password"));
+    }
+    door.time.advance(Duration::from_millis(5));
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": "another horse battery" });
+    assert_eq!(door.send("POST", "/users/me/change-password", Some(&token), Some(&body)).await.status, 204);
+    let token = door.log_in("ada@example.org", "another horse battery").await.unwrap();
+    assert_eq!(door.send("GET", &format!("/users/{}", ada.id), Some(&token), None).await.status, 200);
+}
+
+#[tokio::test]
+async fn other_credentials_than_a_bearer_token_are_none() {
+    let door = Door::open().await;
+    for given in ["Basic cm9vdDpyb290", "Bearer", "bearerx y", &door.admin.token.clone(), ""] {
+        let answer = door.ask("GET", "/operations/", &[("authorization", given)], b"").await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token-required"), "{given}");
+    }
+    let any_case = format!("bEARER {}", door.admin.token);
+    assert_eq!(door.ask("GET", "/operations/", &[("authorization", &any_case)], b"").await.status, 200);
+}
+
+fn assert_refused(answer: &Answer) {
+    assert_eq!((answer.status, answer.code().as_str()), (401, "login-refused"), "{answer:?}");
+}
+
+async fn some_operation(door: &Door) -> String {
+    let list = door.send("GET", "/operations/?_l=1", Some(&door.admin.token), None).await.json();
+    list[0]["id"].as_str().unwrap().to_owned()
+}

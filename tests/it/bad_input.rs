@@ -1,0 +1,317 @@
+//! Bad input for every route: refused with a sentence and a code, and nothing in the world has changed.
+
+use serde_json::{Value, json};
+
+use crate::api::{
+    door::{Answer, Door, PASSWORD, request},
+    routes,
+};
+
+/// A body, what it is called, the content type it comes with, and how it is refused.
+struct Hostile {
+    what: &'static str,
+    content_type: Option<&'static str>,
+    body: Vec<u8>,
+    code: &'static str,
+}
+
+const JSON: Option<&str> = Some("application/json");
+
+/// What no route with a body takes, whatever its members mean.
+fn malformed() -> Vec<Hostile> {
+    let nested =
+        |open: &str, close: &str, depth: usize| format!("{{\"a\":{}{}}}", open.repeat(depth), close.repeat(depth));
+    let many: Vec<String> = (0..10_001).map(|n| format!("\"m{n}\":0")).collect();
+    let json = |what, body: &str, code| Hostile { what, content_type: JSON, body: body.as_bytes().to_vec(), code };
+    let typed = |what, content_type| Hostile {
+        what,
+        content_type,
+        body: b"{\"a\":1}".to_vec(),
+        code: "unsupported-media-type",
+    };
+    vec![
+        json("words", "no json at all", "invalid-json"),
+        json("half an object", "{\"a\":", "invalid-json"),
+        json("an object and more", "{} {}", "invalid-json"),
+        json("a trailing comma", "{\"a\":1,}", "invalid-json"),
+        json("single quotes", "{'a':1}", "invalid-json"),
+        json("a comment", "{/* */\"a\":1}", "invalid-json"),
+        json("NaN", "{\"a\":NaN}", "invalid-json"),
+        json("a number without end", "{\"a\":1e99999}", "invalid-json"),
+        json("half a surrogate pair", "{\"a\":\"\\ud800\"}", "invalid-json"),
+        json("a byte order mark", "\u{feff}{}", "invalid-json"),
+        json("null", "null", "invalid-json"),
+        json("a list", "[]", "invalid-json"),
+        json("a list of objects", "[{\"userGroup\":\"users\"}]", "invalid-json"),
+        json("a text", "\"a\"", "invalid-json"),
+        json("a number", "7", "invalid-json"),
+        json("blanks", "   ", "invalid-json"),
+        json("a key twice", "{\"a\":1,\"a\":1}", "duplicate-key"),
+        json("a key twice inside, once escaped", "{\"x\":{\"a\":1,\"\\u0061\":2}}", "duplicate-key"),
+        json("NUL", "{\"a\":\"x\\u0000y\"}", "invalid-value"),
+        json("NUL in a name", "{\"a\\u0000\":1}", "invalid-value"),
+        json("a prototype", "{\"__proto__\":{\"admin\":true}}", "invalid-value"),
+        json("a prototype inside", "{\"$set\":{\"a\":{\"__proto__\":1}}}", "invalid-value"),
+        json("deep lists", &nested("[", "]", 64), "too-deep"),
+        json("deep objects", &nested("{\"a\":", "}", 5_000).replace("}}", "0}}"), "too-deep"),
+        json("many members", &format!("{{{}}}", many.join(",")), "too-deep"),
+        Hostile { what: "no UTF-8", content_type: JSON, body: b"{\"a\":\"\xc3\x28\"}".to_vec(), code: "invalid-value" },
+        Hostile { what: "UTF-16", content_type: JSON, body: b"\xff\xfe{\0}\0".to_vec(), code: "invalid-value" },
+        Hostile { what: "too large", content_type: JSON, body: vec![b' '; 1024 * 1024 + 1], code: "too-large" },
+        typed("a form", Some("application/x-www-form-urlencoded")),
+        typed("a text", Some("text/plain")),
+        typed("another charset", Some("application/json; charset=utf-16")),
+        typed("a type that begins alike", Some("application/jsonp")),
+    ]
+}
+
+fn assert_refused(answer: &Answer, code: &str, told: &str) {
+    assert!((400..500).contains(&answer.status), "{told}: {answer:?}");
+    assert_eq!(answer.code(), code, "{told}: {}", answer.json());
+    assert!(answer.json()["message"].as_str().is_some_and(|sentence| sentence.len() > 5), "{told}: {answer:?}");
+}
+
+/// The methods and paths of every route with a body, as somebody who may do everything would ask them.
+async fn takers(door: &Door) -> Vec<(String, String, bool)> {
+    let operation = door.send("GET", "/operations/?_l=1", Some(&door.admin.token), None).await.json();
+    let takes = |method: &str| method != "GET";
+    let strict = |method: &str, path: &str| method == "DELETE" || path.ends_with("/retry");
+    let targeted = |path: &str| match path.starts_with("/operations") {
+        true => path.replace("{id}", operation[0]["id"].as_str().unwrap()),
+        false => path.replace("{id}", &door.powerless.id),
+    };
+    let all = routes().into_iter().filter(|(method, _)| takes(method));
+    all.map(|(method, path)| (method.clone(), targeted(&path), strict(&method, &path))).collect()
+}
+
+#[tokio::test]
+async fn no_route_takes_a_malformed_body() {
+    let door = Door::open().await;
+    let takers = takers(&door).await;
+    assert_eq!(takers.len(), 6, "{takers:?}");
+    let before = door.snapshot();
+    let bearer = format!("Bearer {}", door.admin.token);
+    let mut asked = 0;
+    for (method, target, _) in &takers {
+        for hostile in malformed() {
+            let mut headers = vec![("authorization", bearer.as_str())];
+            headers.extend(hostile.content_type.map(|kind| ("content-type", kind)));
+            let answer = door.ask(method, target, &headers, &hostile.body).await;
+            assert_refused(&answer, hostile.code, &format!("{} at {method} {target}", hostile.what));
+            asked += 1;
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+    assert_eq!(asked, 6 * 32);
+}
+
+#[tokio::test]
+async fn a_body_without_a_type_and_a_missing_body_are_told_apart() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let bearer = format!("Bearer {}", door.admin.token);
+    let packed =
+        [("authorization", bearer.as_str()), ("content-type", "application/json"), ("content-encoding", "gzip")];
+    for (method, target, needs_none) in takers(&door).await {
+        let told = format!("{method} {target}");
+        assert_refused(&door.ask(&method, &target, &packed, b"{}").await, "unsupported-media-type", &told);
+        if !needs_none {
+            let plain = &packed[..1];
+            assert_refused(&door.ask(&method, &target, plain, b"{}").await, "unsupported-media-type", &told);
+            assert_refused(&door.ask(&method, &target, plain, b"").await, "invalid-json", &told);
+            assert_refused(&door.ask(&method, &target, &packed[..2], b"").await, "invalid-json", &told);
+        } else {
+            let answer = door.ask(&method, &target, &packed[..2], br#"{"force":true}"#).await;
+            assert_refused(&answer, "validation-failed", &told);
+            assert_eq!(answer.json()["errors"][0]["pointer"], "/force");
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn members_that_are_wrong_are_named() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let person = |field: &str, value: Value| {
+        let mut fields = json!({ "userGroup": "users", "email": "ada@example.org" });
+        fields[field] = value;
+        fields
+    };
+    let user = format!("/users/{}", door.powerless.id);
+    let own = "/users/me/change-password";
+    let new = "another horse battery";
+    let asked: Vec<(&str, &str, Value, &str)> = vec![
+        ("POST", "/oauth/token", json!({}), "validation-failed"),
+        ("POST", "/oauth/token", json!({ "username": "root@example.org" }), "validation-failed"),
+        ("POST", "/oauth/token", json!({ "username": "root@example.org", "password": 7 }), "validation-failed"),
+        ("POST", "/oauth/token", json!({ "username": { "$ne": "" }, "password": PASSWORD }), "validation-failed"),
+        ("POST", "/oauth/token", json!({ "username": "", "password": PASSWORD }), "validation-failed"),
+        ("POST", "/users/", json!({}), "validation-failed"),
+        ("POST", "/users/", json!({ "email": "ada@example.org" }), "validation-failed"),
+        ("POST", "/users/", person("userGroup", json!(["users"])), "validation-failed"),
+        ("POST", "/users/", person("userGroup", json!("nobody")), "group-unknown"),
+        ("POST", "/users/", person("email", json!(7)), "validation-failed"),
+        ("POST", "/users/", person("email", json!("no e-mail")), "validation-failed"),
+        ("POST", "/users/", person("unheardOf", json!(1)), "validation-failed"),
+        ("POST", "/users/", person("address", json!({ "planet": "Mars" })), "validation-failed"),
+        ("POST", "/users/", person("birthDate", json!("yesterday")), "validation-failed"),
+        ("POST", "/users/", person("password", json!(7)), "validation-failed"),
+        ("POST", "/users/", person("password", Value::Null), "validation-failed"),
+        ("POST", "/users/", person("password", json!("short")), "password-refused"),
+        ("POST", "/users/", person("_id", json!("5f0c00000000000000000001")), "not-settable"),
+        ("POST", "/users/", person("authUserId", json!("x")), "not-settable"),
+        ("POST", "/users/", person("__STATE__", json!("PUBLIC")), "not-settable"),
+        ("POST", "/users/", person("creatorId", json!("x")), "not-settable"),
+        ("PATCH", &user, json!({ "name": "x" }), "invalid-patch"),
+        ("PATCH", &user, json!({ "$rename": { "name": "x" } }), "invalid-patch"),
+        ("PATCH", &user, json!({ "$set": [] }), "invalid-patch"),
+        ("PATCH", &user, json!({ "$set": { "name": "x" }, "$unset": { "name": true } }), "invalid-patch"),
+        ("PATCH", &user, json!({ "$set": { "email": 7 } }), "validation-failed"),
+        ("PATCH", &user, json!({ "$unset": { "email": true } }), "validation-failed"),
+        ("PATCH", &user, json!({ "$set": { "unheardOf": 1 } }), "validation-failed"),
+        ("PATCH", &user, json!({ "$set": { "_id": "5f0c00000000000000000001" } }), "not-settable"),
+        ("PATCH", &user, json!({ "$set": { "authUserId": "x" } }), "not-settable"),
+        ("PATCH", &user, json!({ "$set": { "__STATE__": "TRASH" } }), "not-settable"),
+        ("POST", own, json!({}), "validation-failed"),
+        ("POST", own, json!({ "currentPassword": PASSWORD }), "validation-failed"),
+        ("POST", own, json!({ "currentPassword": PASSWORD, "newPassword": [new] }), "validation-failed"),
+        ("POST", own, json!({ "currentPassword": PASSWORD, "newPassword": "short" }), "password-refused"),
+        ("POST", own, json!({ "currentPassword": "wrong horse battery", "newPassword": new }), "password-wrong"),
+    ];
+    for (method, path, body, code) in &asked {
+        let answer = door.send(method, path, Some(&door.admin.token), Some(body)).await;
+        assert_refused(&answer, code, &format!("{method} {path} {body}"));
+        for secret in [PASSWORD, new] {
+            assert!(!String::from_utf8_lossy(&answer.body).contains(secret), "{answer:?}");
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_is_as_unknown_as_one_that_is_not() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let id = door.powerless.id.clone();
+    let with = |end: &str| format!("{id}{end}");
+    let ids = [
+        "5f0c00000000000000000001",
+        "0",
+        "me",
+        "null",
+        "%00",
+        "%ff",
+        "%2e%2e%2fusers",
+        "%20",
+        "undefined",
+        "-1",
+        "*",
+        "$ne",
+        "{}",
+        "[object%20Object]",
+        "5f0c0000000000000000000g",
+        "\u{ff15}f0c00000000000000000001",
+        "019aa000-0000-7000-8000-000000000000",
+        "019aa000-0000-7000-8000-00000000000",
+        "%7B019aa000%7D",
+    ];
+    let further = [with("0"), with("%00"), with("%20"), with("%0a"), with(";x"), with(","), "a".repeat(4000)];
+    let ids = ids.into_iter().map(str::to_owned).chain(further);
+    for id in ids {
+        let asked: [(&str, String, Option<Value>, &str); 5] = [
+            ("GET", format!("/users/{id}"), None, "user-not-found"),
+            ("PATCH", format!("/users/{id}"), Some(json!({ "$set": { "name": "x" } })), "user-not-found"),
+            ("DELETE", format!("/users/{id}"), None, "user-not-found"),
+            ("GET", format!("/operations/{id}"), None, "operation-not-found"),
+            ("POST", format!("/operations/{id}/retry"), None, "operation-not-found"),
+        ];
+        for (method, target, body, code) in asked {
+            // What is no ASCII does not belong into a request line; some take it all the same.
+            let answer = door.send(method, &target, Some(&door.admin.token), body.as_ref()).await;
+            assert_eq!((answer.status, answer.code().as_str()), (404, code), "{method} {target}");
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_route_does_not_know_is_refused() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    for (method, path) in routes() {
+        let path = path.replace("{id}", &door.powerless.id);
+        for query in ["_q=%7B%7D", "x=1", "_l", "%00=1", "state=x", "%ff", "_id=x&_id=y"] {
+            let listed = path == "/operations" && ["_l", "state=x"].contains(&query);
+            let answer = door.send(&method, &format!("{path}?{query}"), Some(&door.admin.token), None).await;
+            assert_refused(&answer, "invalid-parameter", &format!("{method} {path}?{query} {listed}"));
+        }
+    }
+    for query in
+        ["state=done&state=done", "_l=0", "_l=-1", "_l=1e3", "_l=999999999999", "after=x", "subject=x", "actor=x"]
+    {
+        let answer = door.send("GET", &format!("/operations/?{query}"), Some(&door.admin.token), None).await;
+        assert_refused(&answer, "invalid-parameter", query);
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn headers_that_could_be_read_in_two_ways_are_refused() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let bearer = format!("Bearer {}", door.admin.token);
+    for (name, first, second) in [
+        ("authorization", bearer.as_str(), bearer.as_str()),
+        ("content-type", "application/json", "text/plain"),
+        ("x-request-id", "a", "b"),
+        ("host", "a", "b"),
+    ] {
+        for (method, path) in routes() {
+            let headers = [("authorization", bearer.as_str()), (name, first), (name, second)];
+            let skip = usize::from(name == "authorization");
+            let answer = door.ask(&method, &path, &headers[skip..], b"").await;
+            assert_refused(&answer, "ambiguous-header", &format!("{name} at {method} {path}"));
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn strange_headers_do_no_harm() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let bearer = format!("Bearer {}", door.admin.token);
+    let long = "x".repeat(20_000);
+    for (name, value) in [
+        ("accept", "\u{0}"),
+        ("accept", ";;;,,,q=q"),
+        ("x-request-id", "\u{fc}"),
+        ("x-request-id", "a\tb"),
+        ("cookie", &long),
+        ("if-none-match", &long),
+        ("if-match", "\"\"\"\""),
+        ("content-length", "x"),
+        ("content-length", "18446744073709551616"),
+        ("transfer-encoding", "chunked, chunked"),
+        ("connection", "upgrade"),
+        ("upgrade", "h2c"),
+        ("expect", "200-nothing"),
+        ("miauserid", "root"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("range", "bytes=0-0"),
+        ("accept-encoding", "gzip"),
+        ("idempotency-key", ""),
+        ("prefer", "wait=x"),
+    ] {
+        let target = format!("/users/{}", door.powerless.id);
+        let mut line = door.connect().await;
+        line.write(&request("GET", &target, &[("authorization", &bearer), (name, value)], b"")).await;
+        if let Some(answer) = line.read_answer("GET").await {
+            assert!([200, 400].contains(&answer.status), "{name}: {value:.40}: {answer:?}");
+        }
+    }
+    let unknown = door.ask("BREW", "/users/7", &[("authorization", &bearer)], b"").await;
+    assert_refused(&unknown, "method-not-allowed", "a method that nobody knows");
+    assert_eq!(door.snapshot(), before);
+}
