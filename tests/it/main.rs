@@ -9,4 +9,6 @@ mod plane_d_store;
 mod plane_k;
 mod plane_s;
 mod settings;
+mod stories;
 mod twins;
+mod worlds;

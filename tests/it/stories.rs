@@ -1,0 +1,3 @@
+//! What people do and what becomes of it, in every world.
+
+mod life;

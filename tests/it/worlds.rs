@@ -1,0 +1,242 @@
+//! The program as it is, over its own state and over twins of other systems, spoken to by HTTP. A story says what a caller
+//! does and looks at the answer and at what there is then.
+//!
+//! A world that is dropped fails its test when an operation is not settled, a name is held, or a twin was asked something
+//! that it should not be; so a story that has changed something ends with [`World::settled`].
+
+mod asker;
+mod routes;
+mod snapshot;
+mod time;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
+use user_manager::{
+    access::Caller,
+    api::server::serve,
+    app::App,
+    clock::Clock,
+    config::Config,
+    users::{self, create::Draft},
+};
+
+pub use self::{
+    asker::{Asker, Reply},
+    routes::template,
+    snapshot::{People, Snapshot},
+};
+use self::{
+    snapshot::{State, crud_users, without},
+    time::Moved,
+};
+use crate::{
+    matrix,
+    twins::{Twin, crud::Crud},
+};
+
+pub const PASSWORD: &str = "correct horse battery";
+const ADMIN_EMAIL: &str = "root@example.org";
+
+/// Which drivers a world has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Everything in our own state.
+    Embedded,
+    /// Users at a crud-service, identities in our own state.
+    RemoteUsers,
+}
+
+impl Place {
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::RemoteUsers];
+
+    fn remote_users(self) -> bool {
+        matches!(self, Self::RemoteUsers)
+    }
+}
+
+/// The program that runs, and everything behind it.
+pub struct World {
+    pub place: Place,
+    pub app: Arc<App>,
+    /// The twin that keeps the users, where one does.
+    pub crud: Option<Twin<Crud>>,
+    admin: Asker,
+    address: SocketAddr,
+    time: Moved,
+    callers: AtomicU32,
+    /// Dropping it ends the server and every connection.
+    _server: JoinSet<()>,
+    directory: tempfile::TempDir,
+}
+
+/// Tells the story in every place.
+pub async fn everywhere(story: impl AsyncFn(&World)) {
+    for place in Place::ALL {
+        eprintln!("in the world {place:?}");
+        let world = World::at(place).await;
+        story(&world).await;
+        world.settled().await;
+    }
+}
+
+impl World {
+    pub async fn embedded() -> Self {
+        Self::at(Place::Embedded).await
+    }
+
+    pub async fn mixed() -> Self {
+        Self::at(Place::RemoteUsers).await
+    }
+
+    pub async fn at(place: Place) -> Self {
+        Self::with(place, &[]).await
+    }
+
+    /// With further settings.
+    pub async fn with(place: Place, settings: &[(&str, &str)]) -> Self {
+        let time = Moved::default();
+        let crud = if place.remote_users() { Some(Twin::start(Crud::default()).await) } else { None };
+
+        let directory = tempfile::tempdir_in(matrix::memory()).unwrap();
+        let mut pairs = vec![
+            ("DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned()),
+            ("CALL_TIMEOUT".to_owned(), "5s".to_owned()),
+        ];
+        if let Some(crud) = &crud {
+            pairs.push(("CRUD_SERVICE".to_owned(), crud.url().to_string()));
+        }
+        pairs.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
+        pairs.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        let config = Config::resolve(pairs).unwrap().config;
+
+        let app = App::open(config, time.clock()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = JoinSet::new();
+        server.spawn(serve(app.clone(), listener, std::future::pending()));
+
+        let nobody = Asker::nobody(address);
+        let admin = person(&app, &nobody, "administrators", ADMIN_EMAIL, &["users:admin"]).await;
+        Self { place, app, crud, admin, address, time, callers: AtomicU32::new(0), _server: server, directory }
+    }
+
+    /// He who may do everything.
+    pub fn admin(&self) -> &Asker {
+        &self.admin
+    }
+
+    pub fn nobody(&self) -> Asker {
+        Asker::nobody(self.address)
+    }
+
+    /// Somebody new who holds these permissions and no other.
+    pub async fn caller(&self, permissions: &[&str]) -> Asker {
+        let number = self.callers.fetch_add(1, Ordering::SeqCst) + 1;
+        let email = format!("caller-{number}@example.org");
+        person(&self.app, &self.nobody(), "users", &email, permissions).await
+    }
+
+    /// What the administrator asks.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.admin.get(path).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.admin.post(path, body).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.admin.patch(path, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.admin.delete(path).await
+    }
+
+    /// So much time passes at once.
+    pub fn passes(&self, length: Duration) {
+        self.time.passes(length);
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.app.clock.now_ms()
+    }
+
+    /// Until no operation is at work any more; what only waits for time to pass does not wait long.
+    pub async fn settled(&self) {
+        let real = Clock::system();
+        for _ in 0..1000 {
+            if real.within(Duration::from_millis(10), self.app.sagas.idle()).await.is_some() {
+                return;
+            }
+            self.time.end_next_pause();
+        }
+        panic!("not settled: {:?}", self.state().leftovers());
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { people: self.people(), operations: self.state().operations() }
+    }
+
+    /// Users, identities and grants.
+    pub fn people(&self) -> People {
+        let state = self.state();
+        let users = match &self.crud {
+            Some(crud) => crud_users(&crud.world().rows),
+            None => state.documents("users"),
+        };
+        let identities = state.documents("identities");
+        People {
+            users: without(&["updatedAt", "updaterId"], users),
+            identities: without(&["mark", "version", "notBeforeMs"], identities),
+            grants: state.grants(),
+        }
+    }
+
+    /// Must be as it was.
+    #[track_caller]
+    pub fn is_as(&self, before: &People) {
+        let now = self.people();
+        assert!(now == *before, "in the world {:?} something changed:\n{}", self.place, before.difference(&now));
+    }
+
+    fn state(&self) -> State {
+        State::of(self.directory.path())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let left = self.state().leftovers();
+        assert!(left.is_empty(), "the world {:?} was left with {left:#?}", self.place);
+        let asked = self.crud.iter().flat_map(Twin::log);
+        let unexpected: Vec<String> = asked.filter(|line| template(line).is_none()).collect();
+        assert!(unexpected.is_empty(), "in the world {:?} twins were asked {unexpected:#?}", self.place);
+    }
+}
+
+/// A new person who has logged in.
+async fn person(app: &App, nobody: &Asker, group: &str, email: &str, permissions: &[&str]) -> Asker {
+    let caller = Caller::inside("test", "system", "seed");
+    let fields = json!({ "userGroup": group, "email": email, "name": "Somebody" });
+    let draft = Draft {
+        fields: fields.as_object().unwrap().clone(),
+        password: Some(PASSWORD.into()),
+        grant: permissions.iter().map(|&permission| permission.to_owned()).collect(),
+    };
+    let id = users::create(app, &caller, draft).await.unwrap();
+    let token = nobody.logs_in(email, PASSWORD).await.is(200).text("accessToken");
+    nobody.holding(id.as_str(), &token)
+}

@@ -1,0 +1,136 @@
+//! Somebody who sends requests to a world, and what he is answered.
+
+use std::net::SocketAddr;
+
+use reqwest::{Client, Method, header::HeaderMap};
+use serde_json::{Value, json};
+
+/// Somebody with a token, or nobody in particular.
+#[derive(Clone)]
+pub struct Asker {
+    address: SocketAddr,
+    client: Client,
+    /// `_id` of the person, where there is one.
+    pub id: String,
+    pub token: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Asker {
+    pub fn nobody(address: SocketAddr) -> Self {
+        let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        Self { address, client, id: String::new(), token: None, headers: Vec::new() }
+    }
+
+    /// The same with a token of that person.
+    pub fn holding(&self, id: &str, token: &str) -> Self {
+        Self { id: id.to_owned(), token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same, with one more header on every request.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut with = self.clone();
+        with.headers.push((name.to_owned(), value.to_owned()));
+        with
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.ask(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    pub async fn logs_in(&self, name: &str, password: &str) -> Reply {
+        self.post("/oauth/token", json!({ "username": name, "password": password })).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let line = format!("{method} {path}");
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
+        let body = match body.as_ref() {
+            [] => Value::Null,
+            bytes => serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("{line}: no JSON: {body:?}")),
+        };
+        Reply { line, status, headers, body }
+    }
+}
+
+/// Status, headers and body; `Null` where there is none.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    line: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    /// Must be this status.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{} was answered {}", self.line, self.body);
+        self
+    }
+
+    /// Must be this error.
+    #[track_caller]
+    pub fn refuses(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status, self.code()), (status, code), "{} was answered {}", self.line, self.body);
+        self
+    }
+
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+
+    /// `_id` of the body.
+    #[track_caller]
+    pub fn id(&self) -> String {
+        self.text("_id")
+    }
+
+    /// A member of the body.
+    #[track_caller]
+    pub fn text(&self, member: &str) -> String {
+        let text = self.body[member].as_str();
+        text.unwrap_or_else(|| panic!("{} was answered {} without {member}", self.line, self.body)).to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `x-operation-id`
+    #[track_caller]
+    pub fn operation(&self) -> String {
+        let operation = self.header("x-operation-id");
+        operation.unwrap_or_else(|| panic!("{} began no operation: {}", self.line, self.body)).to_owned()
+    }
+}

@@ -1,0 +1,37 @@
+//! The requests that a twin expects of us, by method and route template: everything else would be a mistake of ours.
+
+const CRUD: &[&str] = &[
+    "GET /users/",
+    "GET /users/schema",
+    "POST /users/import",
+    "GET /users/:id",
+    "PATCH /users/:id",
+    "DELETE /users/:id",
+    "POST /users/:id/state",
+];
+
+const KEYCLOAK: &[&str] = &[
+    "POST /realms/:realm/protocol/openid-connect/token",
+    "GET /realms/:realm/protocol/openid-connect/certs",
+    "POST /admin/realms/:realm/partialImport",
+    "GET /admin/realms/:realm/users/profile",
+    "GET /admin/realms/:realm/users",
+    "POST /admin/realms/:realm/users",
+    "GET /admin/realms/:realm/users/:id",
+    "PUT /admin/realms/:realm/users/:id",
+    "DELETE /admin/realms/:realm/users/:id",
+    "POST /admin/realms/:realm/users/:id/logout",
+    "GET /admin/realms/:realm/users/:id/consents",
+    "DELETE /admin/realms/:realm/users/:id/consents/:client",
+];
+
+/// The template of a line of a twin's log; nothing for a request that nobody should send.
+pub fn template(line: &str) -> Option<&'static str> {
+    CRUD.iter().chain(KEYCLOAK).find(|template| fits(template, line)).copied()
+}
+
+fn fits(template: &str, line: &str) -> bool {
+    let (wanted, found) = (template.split('/'), line.split('/'));
+    wanted.clone().count() == found.clone().count()
+        && wanted.zip(found).all(|(wanted, found)| wanted == found || (wanted.starts_with(':') && !found.is_empty()))
+}
