@@ -59,6 +59,8 @@ pub enum Operation {
     PatchBlocked,
     PatchUnblocked,
     PatchSeveral,
+    /// To what is there already.
+    PatchSame,
     /// The provider has the name already.
     PatchRefused,
     Delete,
@@ -67,7 +69,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
@@ -80,6 +82,7 @@ impl Operation {
         Self::PatchBlocked,
         Self::PatchUnblocked,
         Self::PatchSeveral,
+        Self::PatchSame,
         Self::PatchRefused,
         Self::Delete,
         Self::DeleteKeepingIdentity,
@@ -124,6 +127,7 @@ impl Operation {
                 let set = json!({"blocked": true, "email": "c@x.org", "username": "c", "name": "C"});
                 patch(ADA, json!({"$set": set, "$unset": {"phone": true}})).await
             }
+            Self::PatchSame => patch(ADA, json!({"$set": {"name": "N", "email": "Ada@x.org"}})).await,
             Self::PatchRefused => patch(ADA, json!({"$set": {"username": "lonely", "name": "L"}})).await,
             Self::Delete | Self::DeleteKeepingIdentity => {
                 users::delete(app, &caller, &user(ADA), Precondition::None).await

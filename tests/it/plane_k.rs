@@ -99,6 +99,10 @@ async fn lives(
     worlds: (&Snapshot, &Snapshot),
     tally: &Mutex<Tally>,
 ) -> bool {
+    if refused > 0 && end == End::AfterCall(refused) {
+        // A refused call has no effect to die after.
+        return true;
+    }
     let name = format!("K/{operation:?}/{drivers:?}/refused {refused}/{end:?}");
     let world = World::new(template, operation, drivers).await;
     if !first_life(&world, operation, refused, end).await {

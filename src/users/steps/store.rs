@@ -138,7 +138,9 @@ impl Step for PatchUser {
 
     async fn fence(&self, to: &Systems) -> Outcome<Option<Revision>> {
         let found = fence(to, &self.id, &self.at, &self.by).await?;
-        Ok(found.filter(|user| self.change.shows_in(&user.document)).map(|user| user.revision))
+        // A change to what was there already has nothing to put back.
+        let landed = |user: &User| self.change.shows_in(&user.document) && !self.inverse.shows_in(&user.document);
+        Ok(found.filter(landed).map(|user| user.revision))
     }
 
     async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
@@ -236,11 +238,11 @@ async fn write(to: &Systems, id: &UserId, at: &Revision, change: &Change, by: &s
     }
 }
 
-/// Moves the revision on, so that nothing conditional on it can land any more. Whoever stands there when it had moved
-/// already.
+/// Moves the revision on, so that nothing conditional on it can land any more. Whoever stands there then: also where the
+/// fence met the old revision he may show our write, when it landed in the same millisecond.
 async fn fence(to: &Systems, id: &UserId, at: &Revision, by: &str) -> Outcome<Option<User>> {
     match to.store.change(id, at, &Change::default(), by).await? {
-        Write::Now(_) => Ok(None),
+        Write::Now(user) => Ok(Some(*user)),
         Write::Elsewhere => to.store.get(id, &Filter::Everything).await,
     }
 }
