@@ -187,7 +187,36 @@ fn wants_problem(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::get;
+    use serde_json::Value;
+
     use super::*;
+    use crate::{clock::Clock, config::Config};
+
+    async fn app(directory: &tempfile::TempDir) -> Arc<App> {
+        let data = directory.path().to_str().unwrap().to_owned();
+        let config = Config::resolve([("DATA_DIR".to_owned(), data)]).unwrap().config;
+        App::open(config, Clock::system()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_a_defect_and_names_the_operation_that_it_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let fall = async |request: Request| -> Response {
+            request.extensions().get::<Arrival>().unwrap().operation.set("o-1".to_owned()).unwrap();
+            panic!("what nobody must read")
+        };
+        let routes = Router::new().route("/fall", get(fall));
+        let request = Request::builder().uri("/fall/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = answer(&app, routes, request, None).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-operation-id"], "o-1");
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let expected = serde_json::json!({ "statusCode": 500, "error": "Internal Server Error", "code": "internal",
+            "message": "Internal error", "requestId": "r-1", "operationId": "o-1" });
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
+    }
 
     #[test]
     fn only_harmless_request_ids_are_kept() {

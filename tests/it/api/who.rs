@@ -6,6 +6,7 @@ use super::{
     door::{Answer, Door, PASSWORD},
     routes,
 };
+use crate::worlds::World;
 
 /// Open to everybody: the credential is in the request, or nothing is given away.
 const OPEN: [&str; 5] = ["/oauth/token", "/.well-known/jwks.json", "/-/healthz", "/-/ready", "/-/check-up"];
@@ -180,6 +181,27 @@ async fn a_password_made_for_somebody_is_only_good_for_changing_it() {
     assert_eq!(door.send("POST", "/users/me/change-password", Some(&token), Some(&body)).await.status, 204);
     let token = door.log_in("ada@example.org", "another horse battery").await.unwrap();
     assert_eq!(door.send("GET", &format!("/users/{}", ada.id), Some(&token), None).await.status, 200);
+}
+
+/// The embedded store is asked each time, which the stories above rely on.
+#[tokio::test]
+async fn over_a_remote_store_a_person_is_looked_up_once_a_second() {
+    let world = World::mixed().await;
+    let reader = world.caller(&["users:read"]).await;
+    let twin = world.crud.as_ref().unwrap();
+    let look_ups = || twin.log().iter().filter(|line| line.starts_with("GET") && !line.contains(&reader.id)).count();
+    let ask = async || reader.get("/operations/").await.status;
+    assert_eq!(ask().await, 200);
+    let asked = look_ups();
+    for _ in 0..5 {
+        assert_eq!(ask().await, 200);
+    }
+    assert_eq!(look_ups(), asked, "{:?}", twin.log());
+
+    world.passes(Duration::from_secs(1));
+    assert_eq!(ask().await, 200);
+    assert!(look_ups() > asked);
+    world.settled().await;
 }
 
 #[tokio::test]
