@@ -3,6 +3,7 @@
 
 pub mod crud;
 pub mod fault;
+pub mod keycloak;
 mod moments;
 
 use std::{

@@ -1,0 +1,144 @@
+//! The OpenID Connect side: the token endpoint and the keys.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa::{KeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_SHA256},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Asked, Issued, Keycloak, REALM, error, host};
+
+/// Seconds (`accessTokenLifespan`).
+pub const LIFE: i64 = 300;
+
+impl Keycloak {
+    pub(super) fn openid(&mut self, asked: &Asked, path: &[&str]) -> Answer {
+        match (&asked.method, path) {
+            (&Method::GET, ["certs"]) => Answer::json(200, &keys()),
+            (&Method::POST, ["token"]) => self.token(asked),
+            (_, ["certs" | "token"]) => Answer::empty(405),
+            _ => Answer::empty(404),
+        }
+    }
+
+    fn token(&mut self, asked: &Asked) -> Answer {
+        let is_form =
+            asked.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let form: BTreeMap<String, String> = if is_form { asked.form().into_iter().collect() } else { BTreeMap::new() };
+        let field = |name: &str| form.get(name).map(String::as_str);
+        let Some(grant) = field("grant_type") else {
+            return error(400, "invalid_request", "Missing form parameter: grant_type");
+        };
+        if !["password", "client_credentials"].contains(&grant) {
+            return error(400, "unsupported_grant_type", "Unsupported grant_type");
+        }
+        const TEXT: &str = "Invalid client or Invalid client credentials";
+        let id = field("client_id").unwrap_or_default();
+        let Some(client) = self.clients.get(id).filter(|client| client.enabled).cloned() else {
+            return error(401, "invalid_client", TEXT);
+        };
+        if client.secret.is_some() && client.secret.as_deref() != field("client_secret") {
+            return error(401, "unauthorized_client", TEXT);
+        }
+        if grant == "client_credentials" {
+            if client.rights.is_none() || client.secret.is_none() {
+                return error(401, "unauthorized_client", "Client not enabled to retrieve service account");
+            }
+            let subject = format!("service-account-{id}");
+            let token = self.issue(asked, id, &subject, json!({ "aud": ["realm-management", "account"] }));
+            return Answer::json(200, &self.grant(&token, json!({ "refresh_expires_in": 0 })));
+        }
+        if !client.direct_grants {
+            return error(400, "unauthorized_client", "Client not allowed for direct access grants");
+        }
+        let Some(name) = field("username") else {
+            return error(401, "invalid_request", "Missing parameter: username");
+        };
+        self.password_grant(asked, id, name, field("password"))
+    }
+
+    fn password_grant(&mut self, asked: &Asked, client: &str, name: &str, password: Option<&str>) -> Answer {
+        let wanted = name.to_lowercase();
+        let found = self
+            .people
+            .iter()
+            .find(|(_, person)| person.username == wanted)
+            .or_else(|| self.people.iter().find(|(_, person)| person.email.as_ref() == Some(&wanted)));
+        let Some((id, person)) = found else {
+            return error(400, "invalid_grant", "Invalid user credentials");
+        };
+        // A lock looks like a wrong password, also with the right one.
+        if person.password.is_none() || person.password.as_deref() != password || person.locked {
+            return error(400, "invalid_grant", "Invalid user credentials");
+        }
+        if !person.enabled {
+            return error(400, "invalid_grant", "Account disabled");
+        }
+        if !person.required_actions.is_empty() {
+            return error(400, "invalid_grant", "Account is not fully set up");
+        }
+        let (id, username, email) = (id.clone(), person.username.clone(), person.email.clone());
+        let session = self.new_id();
+        let claims = json!({
+            "aud": "account", "sid": session, "scope": "profile email", "preferred_username": username, "email": email,
+        });
+        let token = self.issue(asked, client, &id, claims);
+        self.people.get_mut(&id).unwrap().sessions.insert(session.clone());
+        let more = json!({ "refresh_expires_in": 1800, "refresh_token": "opaque", "session_state": session });
+        Answer::json(200, &self.grant(&token, more))
+    }
+
+    fn grant(&self, token: &str, more: Value) -> Value {
+        let mut body = json!({
+            "access_token": token, "expires_in": LIFE, "token_type": "Bearer", "not-before-policy": 0,
+            "scope": "profile email",
+        });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    }
+
+    /// A signed token whose issuer is the address that the caller used.
+    fn issue(&mut self, asked: &Asked, client: &str, subject: &str, more: Value) -> String {
+        let host = host(asked);
+        let now = self.clock.now_ms() / 1000;
+        let mut claims = json!({
+            "iss": format!("http://{host}/realms/{REALM}"), "sub": subject, "azp": client, "typ": "Bearer",
+            "iat": now, "exp": now + LIFE, "jti": self.new_id(),
+        });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let token = sign(&json!({ "alg": "RS256", "typ": "JWT", "kid": "twin" }), &claims);
+        let issued = Issued { client: client.to_owned(), host, expires_ms: (now + LIFE) * 1000 };
+        self.issued.insert(token.clone(), issued);
+        token
+    }
+}
+
+/// One key for the whole test run: making one takes a while.
+fn key() -> &'static KeyPair {
+    static KEY: OnceLock<KeyPair> = OnceLock::new();
+    KEY.get_or_init(|| KeyPair::generate(KeySize::Rsa2048).unwrap())
+}
+
+fn keys() -> Value {
+    let public = key().public_key();
+    let text = |number: &[u8]| URL_SAFE_NO_PAD.encode(number);
+    let n = text(public.modulus().big_endian_without_leading_zero());
+    let e = text(public.exponent().big_endian_without_leading_zero());
+    json!({ "keys": [
+        { "kid": "twin-enc", "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": n, "e": e },
+        { "kid": "twin", "kty": "RSA", "alg": "RS256", "use": "sig", "n": n, "e": e },
+    ] })
+}
+
+fn sign(header: &Value, claims: &Value) -> String {
+    let text = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let signed = format!("{}.{}", text(header), text(claims));
+    let mut signature = vec![0; key().public_modulus_len()];
+    key().sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
