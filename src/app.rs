@@ -196,7 +196,8 @@ async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> R
             (own.clone(), Some(own))
         }
         config::Identity::Keycloak(keycloak) => {
-            return Err(OpenError::Driver(format!("the driver for {} is on its way", keycloak.base)));
+            let open = identity::keycloak::Keycloak::open(keycloak.clone(), &config.calls, clock.clone());
+            (Arc::new(open.await.map_err(OpenError::Driver)?), None)
         }
     })
 }
