@@ -319,10 +319,14 @@ impl Saga {
         self.write().await?;
         crash::point("intent-written");
 
+        // Laid before it runs: should it panic, it stands as one of which nobody knows.
+        self.laid.push(Laid::new(seq, revived));
         let (happened, result) = self.attempt(&step).await;
         crash::point("effect-done");
         self.pending.push(Record::Outcome { seq, happened: happened.clone() });
-        self.laid.push(Laid::new(seq, revived, happened));
+        if let Some(laid) = self.laid.last_mut() {
+            laid.happened(happened);
+        }
         result
     }
 

@@ -34,9 +34,14 @@ pub(super) struct Laid {
 }
 
 impl Laid {
-    pub fn new(seq: u32, revived: Box<dyn AnyStep>, happened: Happened) -> Self {
-        let unsure = matches!(happened, Happened::Found(_) | Happened::Unknown);
-        Self { seq, step: revived, happened, unsure, failures: 0 }
+    /// A step of which nobody knows whether it has run.
+    pub fn new(seq: u32, revived: Box<dyn AnyStep>) -> Self {
+        Self { seq, step: revived, happened: Happened::Unknown, unsure: true, failures: 0 }
+    }
+
+    pub fn happened(&mut self, happened: Happened) {
+        self.unsure = matches!(happened, Happened::Found(_) | Happened::Unknown);
+        self.happened = happened;
     }
 }
 
@@ -59,7 +64,12 @@ pub(super) struct Settling {
 }
 
 /// A caller who hears once, or nobody.
-struct Waiting(Option<Box<dyn FnOnce(Result<(), Error>) + Send>>);
+struct Waiting(Option<Box<Reply>>);
+
+type Reply = dyn FnOnce(Result<(), Error>) + Send;
+
+/// A promise as it stands in the journal: number, name, body.
+type Owed = (u32, String, Value);
 
 impl Waiting {
     fn new(reply: impl FnOnce(Result<(), Error>) + Send + 'static) -> Self {
@@ -86,10 +96,8 @@ impl Settling {
         Self::of(engine, operation, pending, laid, promises, quiet_until_ms)
     }
 
-    /// From the journal. Every interrupted call counts as unanswered from now on.
-    pub fn found(engine: Arc<Engine>, entry: &Entry) -> Result<(Self, Vec<(u32, String, Value)>), String> {
-        let now_ms = engine.systems.clock.now_ms();
-        let mut quiet_until_ms = entry.quiet_until_ms;
+    /// From the journal.
+    pub fn found(engine: Arc<Engine>, entry: &Entry) -> Result<(Self, Vec<Owed>), String> {
         let mut laid = Vec::new();
         let mut promised = Vec::new();
         for step in &entry.steps {
@@ -102,14 +110,12 @@ impl Settling {
             let Revived::Step(revived) = engine.kinds.revive(&step.name, step.body.clone())? else {
                 return Err(format!("{} is not a step", step.name));
             };
-            let step = Laid::new(step.seq, revived, step.happened.clone());
-            if step.happened == Happened::Unknown {
-                quiet_until_ms = quiet_until_ms.max(later(now_ms, step.step.late(&engine.systems)));
-            }
-            laid.push(step);
+            let mut found = Laid::new(step.seq, revived);
+            found.happened(step.happened.clone());
+            laid.push(found);
         }
         let operation = entry.id.clone();
-        let mut settling = Self::of(engine, operation, Vec::new(), laid, Vec::new(), quiet_until_ms);
+        let mut settling = Self::of(engine, operation, Vec::new(), laid, Vec::new(), entry.quiet_until_ms);
         settling.began_ms = entry.began_ms;
         Ok((settling, promised))
     }
@@ -124,6 +130,10 @@ impl Settling {
     ) -> Self {
         let nudge = engine.alive().get(&operation).cloned().unwrap_or_default();
         let began_ms = engine.systems.clock.now_ms();
+        // A call that was cut off, by a crash or a panic, counts as unanswered from now on.
+        let cut_off = laid.iter().filter(|laid| laid.happened == Happened::Unknown);
+        let late = cut_off.map(|laid| later(began_ms, laid.step.late(&engine.systems))).max();
+        let quiet_until_ms = quiet_until_ms.max(late.unwrap_or_default());
         Self { engine, operation, pending, laid, promises, quiet_until_ms, began_ms, nudge }
     }
 
@@ -166,7 +176,7 @@ impl Settling {
     }
 
     /// What a committed operation that was found still owes.
-    pub async fn keep_found(mut self, found: Vec<(u32, String, Value)>) {
+    pub async fn keep_found(mut self, found: Vec<Owed>) {
         let promised: Result<Vec<_>, _> =
             found.into_iter().map(|(seq, name, body)| self.promise(seq, &name, body)).collect();
         match promised {

@@ -6,7 +6,7 @@ use super::{
     steps::{ChangeIdentity, DeleteIdentity, DeleteUser, DropGrants, MoveUser},
 };
 use crate::{
-    access::{ADMIN, Caller},
+    access::{ADMIN, Caller, Permissions},
     app::App,
     error::Error,
     identity::Account,
@@ -21,11 +21,10 @@ use crate::{
 pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Precondition) -> Result<(), Error> {
     let user =
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("deleting user"))?;
-    check(&app.systems, caller, &user, &only_if).await?;
+    let held = check(&app.systems, caller, &user, &only_if).await?;
 
-    let mut names = rules::names_in(&user.document);
-    names.extend([format!("user:{id}"), rules::ADMINS.to_owned()]);
-    let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names, Answer::AfterPromises);
+    let names = names_of(&user, &held);
+    let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
     let (systems, hard) = (app.systems.clone(), app.config.auth_hard_delete);
 
@@ -33,8 +32,11 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
         .run(asked, async move |saga: &mut Saga| {
             // Read again, now that nobody else may touch him.
             let user = rules::visible(saga.view(), &id, &caller.rows).await?;
-            check(&systems, &caller, &user, &only_if).await?;
-            saga.hold(rules::names_in(&user.document)).await?;
+            let held = check(&systems, &caller, &user, &only_if).await?;
+            let needed = names_of(&user, &held);
+            if needed.iter().any(|name| !names.contains(name)) {
+                saga.hold(needed).await?;
+            }
             let identity = user.auth_user_id().map(str::to_owned);
             let account = match &identity {
                 Some(identity) => saga.view().account(identity).await?,
@@ -59,8 +61,20 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
         .await
 }
 
-async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precondition) -> Result<(), Error> {
+async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precondition) -> Result<Permissions, Error> {
     only_if.require(user)?;
     let held = rules::not_above(systems, caller, &user.id).await?;
-    if held.holds(ADMIN) { rules::not_last_admin(systems, &user.id).await } else { Ok(()) }
+    if held.holds(ADMIN) {
+        rules::not_last_admin(systems, &user.id).await?;
+    }
+    Ok(held)
+}
+
+fn names_of(user: &User, held: &Permissions) -> Vec<String> {
+    let mut names = rules::names_in(&user.document);
+    names.push(format!("user:{}", user.id));
+    if held.holds(ADMIN) {
+        names.push(rules::ADMINS.to_owned());
+    }
+    names
 }

@@ -8,7 +8,7 @@ use super::{
     steps::{ChangeIdentity, PatchUser},
 };
 use crate::{
-    access::{ADMIN, Caller},
+    access::{ADMIN, Caller, Permissions},
     app::App,
     config::UniqueScope,
     error::{self, Code, Error},
@@ -40,9 +40,9 @@ pub async fn update(
     };
     let user =
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("updating user"))?;
-    plan.check(&user).await?;
+    let held = plan.check(&user).await?;
 
-    let names = plan.names(&user);
+    let names = plan.names(&user, &held);
     let asked = app.asked(caller, "update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
     let (id, by) = (id.clone(), caller.origin.actor.clone());
 
@@ -50,26 +50,28 @@ pub async fn update(
         .run(asked, async move |saga: &mut Saga| {
             // Read again, now that nobody else may touch him.
             let user = rules::visible(saga.view(), &id, &plan.caller.rows).await?;
-            plan.check(&user).await?;
-            let needed = plan.names(&user);
+            let held = plan.check(&user).await?;
+            let needed = plan.names(&user, &held);
             if needed.iter().any(|name| !names.contains(name)) {
                 saga.hold(needed).await?;
             }
-            let (after, taken) = (plan.after(&user), plan.new_names(&user));
+            let (mut after, taken) = (plan.after(&user), plan.new_names(&user));
             rules::names_free(saga.view(), plan.scope, &taken, Some(&id)).await?;
             let account = match user.auth_user_id() {
                 Some(identity) => saga.view().account(&identity.to_owned()).await?.map(|found| (identity, found)),
                 None => None,
             };
 
-            saga.step(PatchUser::new(&user, plan.change.clone(), &by)).await?;
+            after.revision = saga.step(PatchUser::new(&user, plan.change.clone(), &by)).await?;
             if let Some((identity, from)) = account {
                 let to = account_of(&after, &from, saga.view().now_ms(), saga.operation());
                 if differs(&from, &to) {
                     saga.step(ChangeIdentity { id: identity.to_owned(), from, to }).await?;
                 }
             }
-            saga.view().user(&id, &crate::query::Filter::Everything).await?.ok_or_else(error::user_not_found)
+            after.document.insert("updatedAt".to_owned(), after.revision.0.clone().into());
+            after.document.insert("updaterId".to_owned(), by.into());
+            Ok(after)
         })
         .await
 }
@@ -86,7 +88,8 @@ struct Plan {
 }
 
 impl Plan {
-    async fn check(&self, user: &User) -> Result<(), Error> {
+    /// What the person holds.
+    async fn check(&self, user: &User) -> Result<Permissions, Error> {
         self.only_if.require(user)?;
         let changed = self.change.set.keys().chain(&self.change.unset).map(String::as_str);
         rules::not_own_protected(&self.caller, &user.id, changed)?;
@@ -103,7 +106,7 @@ impl Plan {
         if held.holds(ADMIN) && after.identity_blocked(self.systems.clock.now_ms()) {
             rules::not_last_admin(&self.systems, &user.id).await?;
         }
-        Ok(())
+        Ok(held)
     }
 
     fn after(&self, user: &User) -> User {
@@ -113,11 +116,11 @@ impl Plan {
     }
 
     /// The person, his names before and after: the old ones too, or they could not be put back.
-    fn names(&self, user: &User) -> Vec<String> {
+    fn names(&self, user: &User, held: &Permissions) -> Vec<String> {
         let mut names = rules::names_in(&user.document);
         names.extend(rules::names_in(&self.change.set));
         names.push(format!("user:{}", user.id));
-        if self.change.set.get("blocked") == Some(&Value::Bool(true)) {
+        if held.holds(ADMIN) && self.change.set.get("blocked") == Some(&Value::Bool(true)) {
             names.push(rules::ADMINS.to_owned());
         }
         names.sort();

@@ -400,9 +400,17 @@ async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) 
 }
 
 /// Whether these cells are to be run: all are, unless `CELL` names some: `Create/Embedded`.
-#[expect(clippy::disallowed_methods, reason = "a cell can be run alone")]
 pub fn wanted(name: &str) -> bool {
-    std::env::var("CELL").map_or(true, |cells| name.starts_with(&cells))
+    chosen().is_none_or(|cells| name.starts_with(&cells))
+}
+
+pub fn wanted_all() -> bool {
+    chosen().is_none()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a cell can be run alone")]
+fn chosen() -> Option<String> {
+    std::env::var("CELL").ok()
 }
 
 /// What a cell showed.
@@ -425,14 +433,11 @@ pub fn judge(world: &World, before: &Snapshot, after: &Snapshot, told: Option<&R
         (_, true) => Seen::After,
         _ => return Seen::Broken(format!("half: {}", difference(before, after, &now))),
     };
-    let true_word = match told {
-        None => true,
-        Some(Ok(())) => now == *after,
-        Some(Err(error)) => match error.code() {
-            Code::OutcomePending => true,
-            Code::Resumable => now == *after,
-            _ => now == *before,
-        },
+    let code = told.and_then(|told| told.as_ref().err()).map(Error::code);
+    let true_word = match (told, code) {
+        (None, _) | (_, Some(Code::OutcomePending)) => true,
+        (Some(Ok(())), _) | (_, Some(Code::Resumable)) => now == *after,
+        (Some(Err(_)), _) => now == *before,
     };
     if true_word { seen } else { Seen::Broken(format!("told {told:?}, and it is {seen:?}")) }
 }

@@ -27,20 +27,10 @@ const FLOOR: usize = 1;
 
 #[test]
 fn every_operation_is_wholly_before_or_wholly_after_wherever_it_is_killed() {
-    let began = std::time::Instant::now();
-    let Tally { cells, before, after, broken } = shards(|template, operation, drivers, tally| async move {
+    let tally = shards(|template, operation, drivers, tally| async move {
         sweep(&template, operation, drivers, &tally).await;
     });
-    println!(
-        "plane K: cells {cells}, before {before}, after {after}, broken {}, skipped 0, seconds {}",
-        broken.len(),
-        began.elapsed().as_secs()
-    );
-    for line in broken.iter().take(40) {
-        println!("{line}");
-    }
-    assert!(broken.is_empty(), "{} cells are broken", broken.len());
-    assert!(cells >= FLOOR, "{cells} cells were found, {FLOOR} were known");
+    tally.account("K", FLOOR);
 }
 
 /// Where a life ends.

@@ -40,13 +40,15 @@ pub enum Fault {
     LateAfter(Duration),
     /// Unanswered; carried out when everything is over. Only for systems whose fences are final.
     LateAtTheEnd,
+    /// Carried out, then whoever asked panics.
+    Panic,
     /// Carried out, then the process dies.
     Crash,
 }
 
 impl Fault {
     /// What is tried first: every outcome with every truth and moment.
-    pub const FENCED: [Self; 8] = [
+    pub const FENCED: [Self; 9] = [
         Self::Refused,
         Self::LostDone,
         Self::LostNot,
@@ -55,9 +57,10 @@ impl Fault {
         Self::LateBefore(3),
         Self::LateAfter(Duration::from_secs(5)),
         Self::LateAtTheEnd,
+        Self::Panic,
     ];
     /// The same where no fence is final: what is late lands inside the window, at its very end too.
-    pub const UNFENCED: [Self; 8] = [
+    pub const UNFENCED: [Self; 9] = [
         Self::Refused,
         Self::LostDone,
         Self::LostNot,
@@ -66,8 +69,12 @@ impl Fault {
         Self::LateBefore(3),
         Self::LateAfter(Duration::from_secs(5)),
         Self::LateAfter(Duration::from_millis(299_000)),
+        Self::Panic,
     ];
 }
+
+/// What a planted panic says.
+pub const PLANTED: &str = "a driver's defect, planted";
 
 /// What befalls the calls after the first fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,36 +172,45 @@ impl Script {
         plan.faults.iter().find(|(at, _)| *at == nth).map(|(_, fault)| *fault)
     }
 
+    fn lands_before<T: Send + 'static>(&self, nth: u32, call: impl Future<Output = Outcome<T>> + Send + 'static) {
+        self.under_way.lock().unwrap().push((nth, unheard(call)));
+    }
+
     /// Carries the call out as the script says. `call` is the whole call, able to be carried out later.
     async fn pass<T: Send + 'static>(&self, call: impl Future<Output = Outcome<T>> + Send + 'static) -> Outcome<T> {
         let Some(fault) = self.next().await else { return call.await };
-        let later: Effect = match fault {
+        let nth = self.calls();
+        match fault {
             Fault::Refused => return Err(Failure::not_done(told(Wrong::Status(403)))),
-            Fault::LostNot => return Err(Failure::unknown(told(Wrong::NoAnswer))),
+            Fault::LostNot => {}
             Fault::LostDone => {
                 let _ = call.await;
-                return Err(Failure::unknown(told(Wrong::NoAnswer)));
+            }
+            Fault::Panic => {
+                let _ = call.await;
+                panic!("{PLANTED}");
             }
             Fault::Crash => {
                 let _ = call.await;
                 self.crashed.notify_one();
                 return std::future::pending().await;
             }
-            Fault::LateBefore(_) | Fault::LateAfter(_) | Fault::LateAtTheEnd => Box::pin(async move {
-                let _ = call.await;
-            }),
-        };
-        let nth = self.calls();
-        match fault {
-            Fault::LateBefore(more) => self.under_way.lock().unwrap().push((nth + more, later)),
+            Fault::LateBefore(more) => self.lands_before(nth + more, call),
+            Fault::LateAtTheEnd => self.lands_before(u32::MAX, call),
             Fault::LateAfter(length) => {
                 let at_ms = self.hand.now_ms() + i64::try_from(length.as_millis()).unwrap();
-                self.hand.lands_at(at_ms, later);
+                self.hand.lands_at(at_ms, unheard(call));
             }
-            _ => self.under_way.lock().unwrap().push((u32::MAX, later)),
         }
         Err(Failure::unknown(told(Wrong::NoAnswer)))
     }
+}
+
+/// The call, whose answer nobody hears.
+fn unheard<T: Send + 'static>(call: impl Future<Output = Outcome<T>> + Send + 'static) -> Effect {
+    Box::pin(async move {
+        let _ = call.await;
+    })
 }
 
 fn told(fault: Wrong) -> user_manager::error::Error {
