@@ -187,17 +187,16 @@ impl Tokens {
         if header.crit.is_some() {
             return Err(invalid());
         }
-        if header.alg == Algorithm::EdDSA {
-            return self.verify_ours(token, &header);
-        }
         match &self.provider {
+            // Then we make none, and whether the person of an old one still stands nobody could say.
             Some(provider) => provider.verify(token, &header).await,
-            None => Err(invalid()),
+            None => self.verify_ours(token, &header),
         }
     }
 
     fn verify_ours(&self, token: &str, header: &Header) -> Result<Claims, Error> {
-        if header.typ.as_deref() != Some(TYPE) || header.kid.as_ref() != Some(&self.kid) {
+        let ours = header.alg == Algorithm::EdDSA && header.kid.as_ref() == Some(&self.kid);
+        if !ours || header.typ.as_deref() != Some(TYPE) {
             return Err(invalid());
         }
         let claims: OurClaims = checked(token, &self.verifying, Algorithm::EdDSA)?;
