@@ -3,6 +3,7 @@
 pub mod door;
 mod frame;
 mod listening;
+mod provider;
 mod who;
 
 /// Every route, read from the table itself, so that a new one cannot be forgotten here: method and path.
