@@ -1,7 +1,10 @@
 //! Groups: a JSON Schema and a label. The documents are compiled in from `schemas/groups/`; their schemas are compiled once.
 //! Must not know what is done with a user.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
@@ -33,8 +36,13 @@ pub struct Group {
 }
 
 impl Groups {
-    /// The groups that come with the program.
+    /// The groups that come with the program, compiled at the first call.
     pub fn built_in() -> Result<Self, String> {
+        static BUILT_IN: OnceLock<Result<Groups, String>> = OnceLock::new();
+        BUILT_IN.get_or_init(Self::compile_built_in).clone()
+    }
+
+    fn compile_built_in() -> Result<Self, String> {
         let groups = DOCUMENTS.iter().map(|document| {
             let document: Value = serde_json::from_str(document).map_err(|error| error.to_string())?;
             Group::compile(&document).map(|group| (group.name.clone(), Arc::new(group)))
