@@ -1,6 +1,6 @@
 //! Identities in our own state. Knows neither users nor tokens: it tells who logged in and what he may still do.
 //!
-//! Usernames and e-mails are one namespace, since either is a name to log in with. A [`Record`] has a version of its own
+//! Usernames and e-mails are one namespace, since either is a name to log in with. A `Record` has a version of its own
 //! which conditional writes are bound to, so that somebody who changes his password meanwhile disturbs no operation.
 
 mod hashing;

@@ -1,7 +1,7 @@
 //! The state in one SQLite file: how it is opened, who writes, who reads. Knows the tables only by way of its parts
 //! below; must not know what is kept in them or why.
 //!
-//! One thread writes ([`writer`]): whatever waits shares one commit. A few threads read. So the file is never busy and
+//! One thread writes (`writer`): whatever waits shares one commit. A few threads read. So the file is never busy and
 //! no call of the async runtime blocks on it.
 
 mod documents;
