@@ -28,7 +28,7 @@ use crate::{
         },
     },
     store::{self, Store},
-    systems::Systems,
+    systems::{Health, Systems},
     users::{UserId, steps::KINDS},
 };
 
@@ -47,6 +47,7 @@ pub struct App {
     pub tokens: Tokens,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
+    pub health: Health,
     state: Arc<Sqlite>,
     draining: AtomicBool,
     /// Held as long as we live.
@@ -117,6 +118,7 @@ impl App {
             groups: Groups::built_in().map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,
+            health: Health::default(),
             draining: AtomicBool::new(false),
             _lock: None,
             config,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use crate::{
     clock::Clock,
     identity::{Account, AuthUserId, Identity},
@@ -23,6 +25,34 @@ pub struct Systems {
 impl Systems {
     pub fn view(&self) -> View<'_> {
         View(self)
+    }
+}
+
+/// Whether each system answers, asked at most once a second however many want to know: whoever asks us must not be able to
+/// make us ask them.
+#[derive(Default)]
+pub struct Health(Mutex<Option<(i64, Checked)>>);
+
+/// What the systems answered.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub store: Outcome<()>,
+    pub identity: Outcome<()>,
+}
+
+impl Health {
+    pub async fn check(&self, systems: &Systems) -> Checked {
+        let mut last = self.0.lock().await;
+        let now_ms = systems.clock.now_ms();
+        match &*last {
+            Some((at_ms, checked)) if (0..1000).contains(&(now_ms - at_ms)) => checked.clone(),
+            Some(_) | None => {
+                let (store, identity) = tokio::join!(systems.store.check(), systems.identity.check());
+                let checked = Checked { store, identity };
+                *last = Some((now_ms, checked.clone()));
+                checked
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::frame::{self, VERSION};
-use crate::{access::gate::Perhaps, app::App, outcome::Outcome};
+use crate::{access::gate::Perhaps, app::App, outcome::Outcome, systems::Checked};
 
 /// As long as it answers at all.
 pub async fn alive() -> Response {
@@ -25,7 +25,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// Which system is away is nobody's business but those who look after operations.
 pub async fn check_up(State(app): State<Arc<App>>, Perhaps(caller): Perhaps) -> Response {
-    let (store, identity) = tokio::join!(app.systems.store.check(), app.systems.identity.check());
+    let Checked { store, identity } = app.health.check(&app.systems).await;
     let answers = store.is_ok() && identity.is_ok();
     let system = |name: &str, check: Outcome<()>| {
         let mut system = json!({ "driver": name, "status": word(check.is_ok()) });
