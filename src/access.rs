@@ -2,7 +2,7 @@
 
 pub mod gate;
 pub mod login;
-mod people;
+pub mod people;
 mod provider;
 pub mod tokens;
 

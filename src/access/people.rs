@@ -1,5 +1,10 @@
 //! Whose identity it is that a token or a login names, and what he may do.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use quick_cache::sync::Cache;
 
 use super::Permissions;
@@ -17,28 +22,48 @@ pub struct Person {
 }
 
 /// Who was looked up lately, by `authUserId`. Only where the store is far away: our own is asked each time.
-pub struct People(Cache<String, (i64, Option<Person>)>);
+#[derive(Clone)]
+pub struct People(Arc<Lately>);
+
+struct Lately {
+    found: Cache<String, (i64, Option<Person>)>,
+    /// So often was somebody forgotten.
+    forgotten: AtomicU64,
+}
 
 impl Default for People {
     fn default() -> Self {
-        Self(Cache::new(MOST))
+        Self(Arc::new(Lately { found: Cache::new(MOST), forgotten: AtomicU64::new(0) }))
     }
 }
 
 impl People {
+    /// What was known of that person holds no more: whoever changes or removes him says so.
+    pub fn forget(&self, identity: &str) {
+        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.0.found.remove(identity);
+    }
+
     /// The person as he was found at most a second ago; nothing when nobody with that identity may act.
     pub async fn recent(&self, app: &App, identity: &str) -> Result<Option<Person>, Error> {
         if app.systems.store.name() == "embedded" {
             return find(app, identity).await;
         }
         let now = app.clock.now_ms();
-        if let Some((at, person)) = self.0.get(identity)
+        if let Some((at, person)) = self.0.found.get(identity)
             && (0..REMEMBERED_MS).contains(&(now - at))
         {
             return Ok(person);
         }
+        let forgotten = self.0.forgotten.load(Ordering::SeqCst);
         let person = find(app, identity).await?;
-        self.0.insert(identity.to_owned(), (now, person.clone()));
+        // Somebody who was changed while we looked may have been found as he was before.
+        if forgotten == self.0.forgotten.load(Ordering::SeqCst) {
+            self.0.found.insert(identity.to_owned(), (now, person.clone()));
+            if forgotten != self.0.forgotten.load(Ordering::SeqCst) {
+                self.0.found.remove(identity);
+            }
+        }
         Ok(person)
     }
 }

@@ -46,7 +46,7 @@ pub struct Tokens {
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
     /// Whom the tokens named lately.
-    pub(super) people: People,
+    pub people: People,
 }
 
 /// What our own tokens say of themselves.

@@ -26,7 +26,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
     let names = names_of(&user, &held);
     let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
-    let (systems, hard) = (app.systems.clone(), app.config.auth_hard_delete);
+    let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.tokens.people.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
@@ -45,6 +45,9 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
 
             let (at, from, to) = (user.revision, user.state, State::Trash);
             saga.step(MoveUser { id: id.clone(), at, from, to, by }).await?;
+            if let Some(identity) = &identity {
+                people.forget(identity);
+            }
             if let Some((identity, from)) = identity.zip(account) {
                 if from.enabled {
                     let mark = Some(saga.operation().to_owned());

@@ -44,7 +44,7 @@ pub async fn update(
 
     let names = plan.names(&user, &held);
     let asked = app.asked(caller, "update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
-    let (id, by) = (id.clone(), caller.origin.actor.clone());
+    let (id, by, people) = (id.clone(), caller.origin.actor.clone(), app.tokens.people.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
@@ -68,6 +68,9 @@ pub async fn update(
                 if differs(&from, &to) {
                     saga.step(ChangeIdentity { id: identity.to_owned(), from, to }).await?;
                 }
+            }
+            if let Some(identity) = user.auth_user_id() {
+                people.forget(identity);
             }
             after.document.insert("updatedAt".to_owned(), after.revision.0.clone().into());
             after.document.insert("updaterId".to_owned(), by.into());
