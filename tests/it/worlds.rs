@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use user_manager::{
@@ -35,14 +37,19 @@ pub use self::{
     snapshot::{People, Snapshot},
 };
 use self::{
-    snapshot::{State, crud_users, without},
+    snapshot::{State, crud_users, keycloak_people, without},
     time::Moved,
 };
 use crate::{
     matrix,
-    twins::{Twin, crud::Crud},
+    twins::{
+        Asked, Model, Twin,
+        crud::Crud,
+        keycloak::{self, Keycloak},
+    },
 };
 
+/// Taken by every provider.
 pub const PASSWORD: &str = "correct horse battery";
 const ADMIN_EMAIL: &str = "root@example.org";
 
@@ -51,16 +58,20 @@ const ADMIN_EMAIL: &str = "root@example.org";
 pub enum Place {
     /// Everything in our own state.
     Embedded,
+    /// Users at a crud-service, identities at Keycloak.
+    Remote,
     /// Users at a crud-service, identities in our own state.
     RemoteUsers,
+    /// Users in our own state, identities at Keycloak.
+    RemoteIdentities,
 }
 
 impl Place {
-    pub const ALL: [Self; 2] = [Self::Embedded, Self::RemoteUsers];
-
-    fn remote_users(self) -> bool {
-        matches!(self, Self::RemoteUsers)
-    }
+    pub const ALL: [Self; 4] = [Self::Embedded, Self::Remote, Self::RemoteUsers, Self::RemoteIdentities];
+    /// Where identities are at Keycloak.
+    pub const KEYCLOAK: [Self; 2] = [Self::Remote, Self::RemoteIdentities];
+    /// Where users are at a crud-service.
+    pub const CRUD: [Self; 2] = [Self::Remote, Self::RemoteUsers];
 }
 
 /// The program that runs, and everything behind it.
@@ -69,6 +80,8 @@ pub struct World {
     pub app: Arc<App>,
     /// The twin that keeps the users, where one does.
     pub crud: Option<Twin<Crud>>,
+    /// The twin that keeps the identities, where one does.
+    pub keycloak: Option<Twin<Keycloak>>,
     admin: Asker,
     address: SocketAddr,
     time: Moved,
@@ -80,7 +93,12 @@ pub struct World {
 
 /// Tells the story in every place.
 pub async fn everywhere(story: impl AsyncFn(&World)) {
-    for place in Place::ALL {
+    within(&Place::ALL, story).await;
+}
+
+/// Tells the story in these places.
+pub async fn within(places: &[Place], story: impl AsyncFn(&World)) {
+    for &place in places {
         eprintln!("in the world {place:?}");
         let world = World::at(place).await;
         story(&world).await;
@@ -91,6 +109,10 @@ pub async fn everywhere(story: impl AsyncFn(&World)) {
 impl World {
     pub async fn embedded() -> Self {
         Self::at(Place::Embedded).await
+    }
+
+    pub async fn remote() -> Self {
+        Self::at(Place::Remote).await
     }
 
     pub async fn mixed() -> Self {
@@ -104,15 +126,28 @@ impl World {
     /// With further settings.
     pub async fn with(place: Place, settings: &[(&str, &str)]) -> Self {
         let time = Moved::default();
-        let crud = if place.remote_users() { Some(Twin::start(Crud::default()).await) } else { None };
+        let crud = if Place::CRUD.contains(&place) { Some(Twin::start(Crud::default()).await) } else { None };
+        let keycloak = if Place::KEYCLOAK.contains(&place) { Some(keycloak(&time).await) } else { None };
 
         let directory = tempfile::tempdir_in(matrix::memory()).unwrap();
         let mut pairs = vec![
             ("DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned()),
             ("CALL_TIMEOUT".to_owned(), "5s".to_owned()),
         ];
+        let mut set = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
         if let Some(crud) = &crud {
-            pairs.push(("CRUD_SERVICE".to_owned(), crud.url().to_string()));
+            set("CRUD_SERVICE", crud.url().as_str());
+        }
+        if let Some(keycloak) = &keycloak {
+            set("AUTH_MODULE", "keycloak");
+            set("KEYCLOAK_URL", keycloak.url().as_str());
+            set("KEYCLOAK_REALM", keycloak::REALM);
+            set("KEYCLOAK_CLIENT_ID", keycloak::CLIENT.0);
+            set("KEYCLOAK_CLIENT_SECRET", keycloak::CLIENT.1);
+            set("KEYCLOAK_LOGIN_CLIENT_ID", keycloak::LOGIN.0);
+            set("KEYCLOAK_LOGIN_CLIENT_SECRET", keycloak::LOGIN.1);
+            set("KEYCLOAK_CREATE", "marker");
+            set("AUTH_LATE_WINDOW", "20s");
         }
         pairs.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         pairs.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
@@ -126,7 +161,18 @@ impl World {
 
         let nobody = Asker::nobody(address);
         let admin = person(&app, &nobody, "administrators", ADMIN_EMAIL, &["users:admin"]).await;
-        Self { place, app, crud, admin, address, time, callers: AtomicU32::new(0), _server: server, directory }
+        Self {
+            place,
+            app,
+            crud,
+            keycloak,
+            admin,
+            address,
+            time,
+            callers: AtomicU32::new(0),
+            _server: server,
+            directory,
+        }
     }
 
     /// He who may do everything.
@@ -194,7 +240,10 @@ impl World {
             Some(crud) => crud_users(&crud.world().rows),
             None => state.documents("users"),
         };
-        let identities = state.documents("identities");
+        let identities = match &self.keycloak {
+            Some(keycloak) => keycloak_people(&keycloak.world().people),
+            None => state.documents("identities"),
+        };
         People {
             users: without(&["updatedAt", "updaterId"], users),
             identities: without(&["mark", "version", "notBeforeMs"], identities),
@@ -221,10 +270,24 @@ impl Drop for World {
         }
         let left = self.state().leftovers();
         assert!(left.is_empty(), "the world {:?} was left with {left:#?}", self.place);
-        let asked = self.crud.iter().flat_map(Twin::log);
+        let asked = self.crud.iter().flat_map(Twin::log).chain(self.keycloak.iter().flat_map(Twin::log));
         let unexpected: Vec<String> = asked.filter(|line| template(line).is_none()).collect();
         assert!(unexpected.is_empty(), "in the world {:?} twins were asked {unexpected:#?}", self.place);
     }
+}
+
+/// Its keys are made beforehand, since that may take longer than somebody would wait for an answer.
+async fn keycloak(time: &Moved) -> Twin<Keycloak> {
+    let mut keycloak = Keycloak::new(time.clock());
+    let path = format!("/realms/{}/protocol/openid-connect/certs", keycloak::REALM);
+    keycloak.answer(&Asked {
+        method: Method::GET,
+        path,
+        query: Vec::new(),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+    });
+    Twin::start(keycloak).await
 }
 
 /// A new person who has logged in.

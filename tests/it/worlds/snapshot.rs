@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::twins::crud;
+use crate::twins::{crud, keycloak};
 
 /// Users, identities, grants and operations, each by its id.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,20 @@ impl State {
 pub fn crud_users(rows: &BTreeMap<String, crud::Row>) -> BTreeMap<String, Value> {
     let users = rows.iter().filter(|(_, row)| row["userGroup"] != "__fence");
     users.map(|(id, row)| (id.clone(), Value::Object(row.clone()))).collect()
+}
+
+/// The people of a twin, without the mark of who wrote them last.
+pub fn keycloak_people(people: &BTreeMap<String, keycloak::Person>) -> BTreeMap<String, Value> {
+    let shown = |person: &keycloak::Person| {
+        let attributes = person.attributes.iter().filter(|(name, _)| *name != "um_operation");
+        json!({
+            "username": person.username, "email": person.email, "enabled": person.enabled,
+            "firstName": person.first_name, "lastName": person.last_name, "emailVerified": person.email_verified,
+            "password": person.password, "requiredActions": person.required_actions, "realmRoles": person.realm_roles,
+            "attributes": attributes.collect::<BTreeMap<_, _>>(),
+        })
+    };
+    people.iter().map(|(id, person)| (id.clone(), shown(person))).collect()
 }
 
 /// Takes out the members that no comparison is about.
