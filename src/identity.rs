@@ -79,6 +79,11 @@ pub trait Identity: Send + Sync + 'static {
 
     async fn get(&self, id: &AuthUserId) -> Outcome<Option<Account>>;
 
+    /// Whose e-mail this is; for the first administrator only, and only of a provider that others fill too.
+    async fn find_by_email(&self, _email: &str) -> Outcome<Option<AuthUserId>> {
+        Ok(None)
+    }
+
     /// Writes `to` over an account that stands as in `from` (its revision, where there is one). An account that bears
     /// `to.mark` and shows `to` already is done. Becoming disabled ends every session. `NotDone` when it is not there, was
     /// changed meanwhile, or the name is taken.

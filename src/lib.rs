@@ -10,6 +10,7 @@ pub mod access;
 pub mod admin;
 pub mod api;
 pub mod app;
+pub mod check;
 
 // What happens.
 pub mod crash;
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod fold;
+pub mod logging;
 pub mod outcome;
 pub mod query;
 pub mod remote;

@@ -1,1 +1,308 @@
-fn main() {}
+//! The command line. Glue only: what is done stands in the modules.
+
+use std::{
+    fmt::Display,
+    fs,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::filter::LevelFilter;
+use user_manager::{
+    admin::{self, Asked, Told, Whom},
+    api,
+    app::App,
+    check,
+    clock::Clock,
+    config::{Config, Mistake, Resolved},
+    logging,
+};
+
+/// Keeps a person's user and his identity in step, whatever fails on the way.
+///
+/// Without a command it serves. Settings are environment variables: docs/settings.md.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Kills the process where it passes this point for the nth time: `effect-done:3`.
+    #[cfg(feature = "crash-points")]
+    #[arg(long)]
+    crash_at: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answers requests until SIGTERM
+    Serve,
+    /// Prints every setting as it holds and where it came from, or every mistake
+    CheckConfig {
+        /// Asks each system whether it answers
+        #[arg(long)]
+        connect: bool,
+    },
+    /// What is not done over HTTP; also beside a running server
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+#[derive(Subcommand)]
+enum Admin {
+    /// Makes a further administrator
+    Create {
+        #[arg(long, required_unless_present = "username")]
+        email: Option<String>,
+        #[arg(long)]
+        username: Option<String>,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Sets a password that is good only for changing it
+    ResetPassword {
+        /// The _id of the user
+        #[arg(long)]
+        user: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Gives permissions to one user, beside what his roles give
+    Grant {
+        /// The _id of the user
+        #[arg(long, required_unless_present = "identity", conflicts_with = "identity")]
+        user: Option<String>,
+        /// The authUserId; somebody who has no user yet becomes one in the group administrators
+        #[arg(long)]
+        identity: Option<String>,
+        /// Such as users:read; users:admin implies every other
+        #[arg(long, required = true, num_args = 1..)]
+        permission: Vec<String>,
+    },
+}
+
+/// Without any of these a password is generated.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Password {
+    /// A file with the password; one closing newline is dropped
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Asks on the terminal
+    #[arg(long)]
+    prompt: bool,
+}
+
+/// Exit status of wrong settings.
+const MISTAKES: u8 = 2;
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    #[cfg(feature = "crash-points")]
+    if let Some((point, nth)) = line.crash_at.as_deref().and_then(|at| at.split_once(':')) {
+        user_manager::crash::arm(point, nth.parse().unwrap_or(1));
+    }
+    let resolved = match Config::from_environment() {
+        Ok(resolved) => resolved,
+        Err(mistakes) => return wrong(&mistakes),
+    };
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(format!("the threads cannot be started: {error}")),
+    };
+    let clock = Clock::system();
+    let code = match line.command.unwrap_or(Command::Serve) {
+        Command::Serve => runtime.block_on(serve(resolved, clock)),
+        Command::CheckConfig { connect } => runtime.block_on(check_config(resolved, clock, connect)),
+        Command::Admin(command) => runtime.block_on(administer(resolved, clock, command)),
+    };
+    // What still runs has had its time; the journal has the rest.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCode {
+    logging::start(&config.log, clock.clone());
+    logging::notes(&notes);
+    let mut asked_to_stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => return failed(format!("signals cannot be received: {error}")),
+    };
+    let app = tokio::select! {
+        opened = App::open(config.clone(), clock) => match opened {
+            Ok(app) => app,
+            Err(error) => return failed(error),
+        },
+        () = asked_to_stop.asked() => return ExitCode::SUCCESS,
+    };
+    let listener = match TcpListener::bind((config.http.host, config.http.port)).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let address = format!("{}, port {}", config.http.host, config.http.port);
+            return failed(format!("HTTP_HOST, HTTP_PORT: {address} cannot be listened on: {error}"));
+        }
+    };
+    if let Err(mistake) = admin::first_administrator(&app).await {
+        say(mistake);
+        return ExitCode::from(MISTAKES);
+    }
+    if let Err(error) = admin::listen(&app) {
+        tracing::warn!(%error, "`user-manager admin` cannot reach this process");
+    }
+    match listener.local_addr() {
+        Ok(address) => {
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+            greet(&config, address);
+        }
+        Err(error) => return failed(error),
+    }
+
+    let shutdown = async {
+        asked_to_stop.asked().await;
+        tracing::info!("stopping");
+        app.drain();
+    };
+    tokio::select! {
+        () = api::server::serve(app.clone(), listener, shutdown) => {
+            app.stop().await;
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        why = app.fatal() => failed(why),
+    }
+}
+
+/// For a person: where it listens, where the state is, what to type next.
+fn greet(config: &Config, address: impl Display) {
+    let mut person = io::stdout();
+    if !person.is_terminal() {
+        return;
+    }
+    let (state, prefix) = (config.state_file.display(), &config.http.prefix);
+    // Somebody who has closed his terminal misses nothing.
+    let _ = writeln!(
+        person,
+        "\nuser-manager listens on http://{address}{prefix}\n\
+         its state is {state}\n\
+         next, in another terminal:  curl http://{address}/-/ready\n\
+         Ctrl-C stops it\n"
+    );
+}
+
+/// SIGTERM of a supervisor, SIGINT of a person.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn check_config(Resolved { config, notes, effective }: Resolved, clock: Clock, connect: bool) -> ExitCode {
+    let mut text = check::settings(&effective);
+    for note in notes {
+        text += &format!("\n{}", note.sentence);
+    }
+    let mut code = ExitCode::SUCCESS;
+    if connect {
+        let (systems, all_answer) = check::systems(&config, &clock).await;
+        text += &format!("\n{systems}");
+        if !all_answer {
+            code = ExitCode::FAILURE;
+        }
+    }
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+async fn administer(Resolved { config, .. }: Resolved, clock: Clock, command: Admin) -> ExitCode {
+    let mut log = config.log.clone();
+    log.level = log.level.min(LevelFilter::WARN);
+    logging::start(&log, clock.clone());
+    let asked = match asked(command) {
+        Ok(asked) => asked,
+        Err(error) => return failed(error),
+    };
+    match admin::ask(config.clone(), clock, asked).await {
+        Ok(Told::Done { sentence, generated }) => tell(&config, &sentence, generated),
+        Ok(Told::Refused { sentence }) => failed(sentence),
+        Err(error) => failed(error),
+    }
+}
+
+fn asked(command: Admin) -> io::Result<Asked> {
+    Ok(match command {
+        Admin::Create { email, username, password } => Asked::Create { email, username, password: password.given()? },
+        Admin::ResetPassword { user, password } => Asked::ResetPassword { user, password: password.given()? },
+        Admin::Grant { user, identity, permission } => {
+            let to = identity.map_or_else(|| Whom::User(user.unwrap_or_default()), Whom::Identity);
+            Asked::Grant { to, permissions: permission }
+        }
+    })
+}
+
+impl Password {
+    fn given(self) -> io::Result<Option<SecretString>> {
+        match self.password_file {
+            Some(path) => {
+                let mut text = fs::read_to_string(path)?;
+                if text.ends_with('\n') {
+                    text.pop();
+                }
+                Ok(Some(SecretString::from(text)))
+            }
+            None if self.prompt => admin::prompt().map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn tell(config: &Config, sentence: &str, generated: Option<admin::Generated>) -> ExitCode {
+    let mut lines = format!("{sentence}\n");
+    if let Some(generated) = generated {
+        match admin::hand_over(config, &generated) {
+            Ok(Some(path)) => lines += &format!("name and password are in {}\n", path.display()),
+            Ok(None) => {}
+            Err(error) => return failed(format!("{sentence}, but the password cannot be told: {error}")),
+        }
+    }
+    match io::stdout().write_all(lines.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn wrong(mistakes: &[Mistake]) -> ExitCode {
+    mistakes.iter().for_each(say);
+    ExitCode::from(MISTAKES)
+}
+
+fn failed(why: impl Display) -> ExitCode {
+    say(why);
+    ExitCode::FAILURE
+}
+
+/// To the operator, in one line.
+fn say(what: impl Display) {
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr(), "user-manager: {what}");
+}

@@ -143,7 +143,7 @@ impl Sagas {
         let doing = asked.doing;
         let (reply, answer) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
-        let id = uuid::Uuid::now_v7().to_string();
+        let id = self.engine.systems.clock.uuid().to_string();
         let span = tracing::info_span!("operation", id = %id, kind = asked.kind);
         self.spawn(engine.carry_out(id, asked, body, reply).instrument(span).in_current_span());
         let within = self.engine.limits.answer_within + self.engine.limits.names_wait;

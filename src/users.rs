@@ -38,7 +38,8 @@ impl UserId {
         let mut random = [0; 8];
         // The generator of the operating system does not fail once it has been seeded; see `fill` itself.
         if aws_lc_rs::rand::fill(&mut random).is_err() {
-            random.copy_from_slice(&uuid::Uuid::now_v7().as_bytes()[8..]);
+            let made = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0));
+            random.copy_from_slice(&made.as_bytes()[8..]);
         }
         let mut hex = format!("{:08x}", (now_ms / 1000) & 0xffff_ffff);
         for byte in random {

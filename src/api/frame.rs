@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::Request,
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        HeaderMap, HeaderName, HeaderValue, Uri,
         header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST},
         uri::PathAndQuery,
     },
@@ -71,6 +71,7 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         error::internal("a request panicked").into_response()
     });
 
+    let _entered = span.enter();
     if let Some(error) = reply::of(&mut response) {
         let frame = Frame {
             request_id: &arrival.request_id,
@@ -86,11 +87,11 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         }
         if response.status().is_server_error() {
             let code = error.code().row().0;
-            tracing::warn!(parent: &span, status = response.status().as_u16(), code, "{}", error.message());
+            tracing::warn!(status = response.status().as_u16(), code, "{}", error.message());
         }
     }
     finish(&mut response, &arrival);
-    tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
+    tracing::debug!(status = response.status().as_u16(), "answered");
     response
 }
 
@@ -102,7 +103,7 @@ pub fn answer_unread(app: &App, error: &Error) -> Response {
         operation_id: None,
         problem: false,
         precise: false,
-        login_refused: StatusCode::UNAUTHORIZED.as_u16(),
+        login_refused: app.config.login_refused_status,
     };
     let mut response = reply::write(error, &frame);
     finish(&mut response, &arrival);
@@ -210,7 +211,7 @@ mod tests {
         let routes = Router::new().route("/fall", get(fall));
         let request = Request::builder().uri("/fall/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
         let response = answer(&app, routes, request, None).await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.status().as_u16(), 500);
         assert_eq!(response.headers()["x-operation-id"], "o-1");
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let expected = serde_json::json!({ "statusCode": 500, "error": "Internal Server Error", "code": "internal",

@@ -26,7 +26,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
 use super::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing};
 use crate::{
@@ -88,7 +87,7 @@ impl Identity for Keycloak {
     /// Only an import takes one. While it is not known whether we may import, accounts are made the other way.
     fn choose_id(&self) -> Option<AuthUserId> {
         match self.mode.get() {
-            Some(KeycloakCreate::PartialImport) => Some(Uuid::now_v7().to_string()),
+            Some(KeycloakCreate::PartialImport) => Some(self.clock.uuid().to_string()),
             Some(KeycloakCreate::Marker) | None => None,
         }
     }
@@ -120,6 +119,10 @@ impl Identity for Keycloak {
 
     async fn get(&self, id: &AuthUserId) -> Outcome<Option<Account>> {
         Ok(self.admin.person(id).await?.map(|person| person.account()))
+    }
+
+    async fn find_by_email(&self, email: &str) -> Outcome<Option<AuthUserId>> {
+        Ok(self.admin.with_email(email).await?.map(|person| person.id().to_owned()))
     }
 
     async fn change(&self, id: &AuthUserId, from: &Account, to: &Account) -> Outcome<()> {

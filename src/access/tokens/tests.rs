@@ -1,3 +1,5 @@
+//! Tokens: which are believed, and which are not.
+
 use std::sync::{
     Mutex,
     atomic::{AtomicI64, Ordering},

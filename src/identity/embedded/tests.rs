@@ -1,3 +1,5 @@
+//! The embedded provider: one namespace, passwords, fences, sessions.
+
 use super::*;
 use crate::state::sqlite::Sqlite;
 

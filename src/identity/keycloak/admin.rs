@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, KeycloakCreate},
     error::{Code, Error},
+    fold::fold,
     outcome::{Failure, Outcome},
     remote::{self, Answer, Body, Call, Remote, Repeat},
 };
@@ -93,13 +94,23 @@ impl Admin {
 
     /// All that bear the mark, alone or torn.
     pub async fn marked(&self, mark: &str) -> Outcome<Vec<Person>> {
-        let query = [("q", format!("{MARK}:{mark}")), ("briefRepresentation", "false".to_owned())];
+        let people = self.search(&[("q", format!("{MARK}:{mark}"))]).await?;
+        // The search ignores the case of a value, and ignores a condition that it does not understand.
+        Ok(people.into_iter().filter(|person| person.bears(Some(mark))).collect())
+    }
+
+    /// Whoever has that e-mail, in whatever case it was written.
+    pub async fn with_email(&self, email: &str) -> Outcome<Option<Person>> {
+        let people = self.search(&[("email", email.to_owned()), ("exact", "true".to_owned())]).await?;
+        Ok(people.into_iter().find(|person| person.account().email.is_some_and(|theirs| fold(&theirs) == fold(email))))
+    }
+
+    async fn search(&self, conditions: &[(&str, String)]) -> Outcome<Vec<Person>> {
+        let query = [conditions, &[("briefRepresentation", "false".to_owned())]].concat();
         let answer = self.send(Asked::new(Method::GET, "/users", &[]).query(&query)).await.map_err(Miss::failure)?;
         let rows: Vec<Value> = answer.json()?;
         let people: Option<Vec<_>> = rows.into_iter().map(Person::from_body).collect();
-        // The search ignores the case of a value, and ignores a condition that it does not understand.
-        let bears = |person: &Person| person.bears(Some(mark));
-        Ok(people.ok_or_else(|| answer.garbled().failure())?.into_iter().filter(bears).collect())
+        people.ok_or_else(|| answer.garbled().failure())
     }
 
     /// Whether the realm keeps our mark; a realm that would drop it silently cannot be used.

@@ -1,3 +1,5 @@
+//! The documents, grants and keys in SQLite.
+
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Map, Value, json};

@@ -1,3 +1,5 @@
+//! What every answer has in common.
+
 use serde_json::json;
 
 use super::{

@@ -1,3 +1,5 @@
+//! The accept loop: limits, slow callers, draining.
+
 use serde_json::json;
 
 use super::door::{Answer, Door, request};

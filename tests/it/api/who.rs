@@ -1,3 +1,5 @@
+//! Who gets in, and what he may do.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

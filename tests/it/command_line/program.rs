@@ -1,0 +1,155 @@
+//! The program as a process of its own, its environment empty but for what a test gives it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
+
+use serde_json::{Value, json};
+
+/// A directory for the state.
+pub struct State(tempfile::TempDir);
+
+impl State {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The name and the password in a file that the program wrote.
+    pub fn told(&self, file: &str) -> (String, String) {
+        let text = fs::read_to_string(self.path().join(file)).unwrap();
+        let (name, password) = text.trim_end().split_once('\n').unwrap();
+        (name.to_owned(), password.to_owned())
+    }
+}
+
+/// What a command said before it ended.
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+pub fn run(state: &State, line: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let output = command(state, settings).args(line).output().unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(state: &State, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_user-manager"));
+    command.env_clear().env("DATA_DIR", state.path()).envs(settings.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// A server that listens.
+pub struct Program {
+    process: Process,
+    lines: JoinHandle<Vec<String>>,
+    address: String,
+    client: reqwest::Client,
+}
+
+/// Ends with the test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a server said in its life.
+#[derive(Debug)]
+pub struct Stopped {
+    pub code: i32,
+    pub out: String,
+    pub err: Vec<String>,
+}
+
+impl Program {
+    /// Waits until it listens.
+    pub fn start(state: &State, settings: &[(&str, &str)]) -> Self {
+        let mut process = Process(
+            command(state, settings)
+                .env("HTTP_PORT", "0")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let log = BufReader::new(process.0.stderr.take().unwrap());
+        let (listens, address) = mpsc::channel();
+        let lines = thread::spawn(move || {
+            let keep = |line: std::io::Result<String>| {
+                let line = line.unwrap();
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = event["address"].as_str().filter(|_| event["message"] == "listening") {
+                    let _ = listens.send(address.to_owned());
+                }
+                line
+            };
+            log.lines().map(keep).collect()
+        });
+        let Ok(address) = address.recv() else {
+            panic!("it did not start: {:?}", lines.join().unwrap());
+        };
+        Self { process, lines, address, client: reqwest::Client::new() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) -> Stopped {
+        let pid = rustix::process::Pid::from_child(&self.process.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut out = String::new();
+        self.process.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        let code = self.process.0.wait().unwrap().code().unwrap();
+        Stopped { code, out, err: self.lines.join().unwrap() }
+    }
+
+    /// An access token, if the name and the password are right.
+    pub async fn log_in(&self, name: &str, password: &str) -> Option<String> {
+        let body = json!({ "username": name, "password": password, "grant_type": "password" });
+        let (status, body) = self.send(self.client.post(self.url("/oauth/token")).json(&body)).await;
+        match status {
+            200 => Some(body["accessToken"].as_str().unwrap().to_owned()),
+            401 => None,
+            status => panic!("{status}: {body}"),
+        }
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        self.send(self.client.get(self.url(path)).bearer_auth(token)).await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> (u16, Value) {
+        self.send(self.client.post(self.url(path)).bearer_auth(token).json(&body)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}

@@ -1,0 +1,73 @@
+//! The invariants of the README, checked on the sources. Every rule carries a line that breaks it and one that does not,
+//! and is tried on both.
+
+mod rules;
+mod source;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use rules::RULES;
+use source::Source;
+
+#[test]
+fn the_sources_keep_the_rules_of_the_house() {
+    let sources = tree();
+    assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "the sources were not found");
+    let broken = RULES
+        .iter()
+        .flat_map(|rule| sources.iter().map(move |source| (rule, source)))
+        .flat_map(|(rule, source)| rule.broken(source).into_iter().map(move |line| (rule, source, line)))
+        .map(|(rule, source, line)| format!("{}:{line}: {}", source.path, rule.says))
+        .collect::<Vec<_>>();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_rule_notices_when_it_is_broken() {
+    for rule in RULES {
+        for (path, text) in rule.breaks {
+            assert!(!rule.broken(&Source::new(path, text)).is_empty(), "not noticed in {path}: {text}\n{}", rule.says);
+        }
+        for (path, text) in rule.keeps {
+            let broken = rule.broken(&Source::new(path, text));
+            assert!(broken.is_empty(), "noticed in {path}: {text}\n{}", rule.says);
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_modules_names_files_that_exist() {
+    let files = tree().into_iter().map(|source| source.path).collect::<BTreeSet<_>>();
+    let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let modules = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    for module in modules {
+        assert!(files.contains(&format!("src/{module}.rs")), "{module}");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every text that belongs to the project.
+fn tree() -> Vec<Source> {
+    let mut found = Vec::new();
+    walk(root(), &mut found);
+    found
+}
+
+fn walk(dir: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        // What git does not keep.
+        if matches!(name.as_str(), ".git" | "target" | "data" | "Cargo.lock") {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, found);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            found.push(Source::new(&name, &text));
+        }
+    }
+}
