@@ -225,6 +225,13 @@ async fn the_log_is_a_line_an_event_and_names_nobody() {
     let refused = stopped.err.iter().find(|line| line.contains("409")).unwrap_or_else(|| panic!("{stopped:?}"));
     assert!(refused.contains("\"name\":\"request\"") && refused.contains("\"id\":"), "{refused}");
     assert!(stopped.out.is_empty(), "{:?}", stopped.out);
+    for file in std::fs::read_dir(state.path()).unwrap().map(|file| file.unwrap().path()) {
+        let Ok(kept) = std::fs::read(&file) else { continue };
+        for secret in [GIVEN[1].1, "wrong-wrong", "a password for ada", &token] {
+            let there = kept.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!there, "{secret} in {}", file.display());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
