@@ -15,7 +15,7 @@ use crate::{
     crash,
     error::Error,
     outcome::{Failure, Outcome},
-    state::journal::{Appended, Entry, Happened, Record},
+    state::journal::{Appended, Entry, Happened, Record, State},
 };
 
 /// After so many plain refusals of one undo or promise somebody should look.
@@ -112,11 +112,22 @@ impl Settling {
             };
             let mut found = Laid::new(step.seq, revived);
             found.happened(step.happened.clone());
+            // Whoever went back before us may have been cut off while he put this one back.
+            let late = found.step.late(&engine.systems);
+            found.unsure |= entry.state == State::RollingBack && found.happened != Happened::NotDone && !late.is_zero();
             laid.push(found);
         }
         let operation = entry.id.clone();
         let mut settling = Self::of(engine, operation, Vec::new(), laid, Vec::new(), entry.quiet_until_ms);
         settling.began_ms = entry.began_ms;
+        // The commit tells how long to be quiet. Before it the journal does not tell when the last unanswered call was made.
+        if entry.state != State::Committed {
+            for at in 0..settling.laid.len() {
+                if settling.laid[at].unsure {
+                    settling.unanswered(settling.laid[at].step.late(&settling.engine.systems));
+                }
+            }
+        }
         Ok((settling, promised))
     }
 

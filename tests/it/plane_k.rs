@@ -1,9 +1,12 @@
 //! Plane K: every operation, killed at every journal write (before it, after it) and after every effect, forward, in every
 //! undo, and in the recovery of that. A crash is a reply that never comes; everything is dropped and opened anew.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +18,7 @@ use user_manager::state::{
 
 use crate::{
     matrix::{
-        Drivers, Operation, Snapshot, Template, World,
+        Drivers, Operation, Seen, Snapshot, Template, World,
         faulty::{Fault, Then},
         judge,
     },
@@ -48,34 +51,43 @@ impl End {
     const KINDS: [fn(u32) -> Self; 3] = [Self::BeforeWrite, Self::AfterWrite, Self::AfterCall];
 }
 
+/// What goes wrong before the end of the first life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Nothing,
+    /// So that every undo is passed.
+    Refused(u32),
+    /// The first sending of a call that no fence closes: it lands at the very end of its time, whoever lives then.
+    Late(u32),
+}
+
+/// One second before the window closes.
+const AT_THE_LAST: Duration = Duration::from_secs(299);
+
 async fn sweep(template: &Template, operation: Operation, drivers: Drivers, tally: &Mutex<Tally>) {
     let (before, after) = clean(template, operation, drivers).await;
-    // Forward, and with every call refused in turn, so that every undo is passed.
-    let mut refused = 0;
-    loop {
-        let mut killed_at_all = false;
+    for wrong in wrongs(template, operation, drivers).await {
         for kind in End::KINDS {
             for nth in 1.. {
-                if !lives(template, operation, drivers, refused, kind(nth), (&before, &after), tally).await {
+                if !lives(template, operation, drivers, wrong, kind(nth), (&before, &after), tally).await {
                     break;
                 }
-                killed_at_all = true;
             }
-        }
-        refused += 1;
-        if !killed_at_all || !calls(template, operation, drivers, refused).await {
-            return;
         }
     }
 }
 
-/// Whether a run with that call refused reaches it.
-async fn calls(template: &Template, operation: Operation, drivers: Drivers, nth: u32) -> bool {
+/// Every call of a clean run, refused, and late where that matters.
+async fn wrongs(template: &Template, operation: Operation, drivers: Drivers) -> Vec<Wrong> {
     let world = World::new(template, operation, drivers).await;
     let life = world.live(|journal| journal).await;
     let _ = operation.ask(&life.app).await;
     life.app.sagas.idle().await;
-    life.script.calls() >= nth
+    let calls = 1..=life.script.calls();
+    let mut wrongs = vec![Wrong::Nothing];
+    wrongs.extend(calls.clone().map(Wrong::Refused));
+    wrongs.extend(calls.filter(|&nth| life.script.is_unfenced(nth)).map(Wrong::Late));
+    wrongs
 }
 
 /// A first life that ends there, then a recovery that is left alone, and one that is killed too, at every place. Whether
@@ -84,42 +96,44 @@ async fn lives(
     template: &Template,
     operation: Operation,
     drivers: Drivers,
-    refused: u32,
+    wrong: Wrong,
     end: End,
     worlds: (&Snapshot, &Snapshot),
     tally: &Mutex<Tally>,
 ) -> bool {
-    if refused > 0 && end == End::AfterCall(refused) {
-        // A refused call has no effect to die after.
+    if matches!((wrong, end), (Wrong::Refused(nth) | Wrong::Late(nth), End::AfterCall(last)) if nth == last) {
+        // Such a call is not carried out now: there is nothing to die after.
         return true;
     }
-    let name = format!("K/{operation:?}/{drivers:?}/refused {refused}/{end:?}");
+    let name = format!("K/{operation:?}/{drivers:?}/{wrong:?}/{end:?}");
     let world = World::new(template, operation, drivers).await;
-    if !first_life(&world, operation, refused, end).await {
+    if !first_life(&world, operation, wrong, end).await {
         return false;
     }
-    last_life(&world).await;
-    tally.lock().unwrap().count(&name, judge(&world, worlds.0, worlds.1, None));
+    let seen = last_life(&world, worlds).await;
+    tally.lock().unwrap().count(&name, seen);
     for kind in End::KINDS {
         for nth in 1.. {
             let world = World::new(template, operation, drivers).await;
-            first_life(&world, operation, refused, end).await;
+            first_life(&world, operation, wrong, end).await;
             if !recovery(&world, kind(nth)).await {
                 break;
             }
-            last_life(&world).await;
+            let seen = last_life(&world, worlds).await;
             let name = format!("{name}/then {:?}", kind(nth));
-            tally.lock().unwrap().count(&name, judge(&world, worlds.0, worlds.1, None));
+            tally.lock().unwrap().count(&name, seen);
         }
     }
     true
 }
 
-async fn first_life(world: &World, operation: Operation, refused: u32, end: End) -> bool {
+async fn first_life(world: &World, operation: Operation, wrong: Wrong, end: End) -> bool {
     let mortal = Mortal::new(end);
     let life = world.live(mortal.before()).await;
-    if refused > 0 {
-        life.script.plan(refused, Fault::Refused, Then::Well);
+    match wrong {
+        Wrong::Nothing => {}
+        Wrong::Refused(nth) => life.script.plan(nth, Fault::Refused, Then::Well),
+        Wrong::Late(nth) => life.script.plan(nth, Fault::LateAfter(AT_THE_LAST), Then::Well),
     }
     if let End::AfterCall(nth) = end {
         life.script.crash_at(nth);
@@ -146,10 +160,15 @@ async fn recovery(world: &World, end: End) -> bool {
     }
 }
 
-async fn last_life(world: &World) {
+async fn last_life(world: &World, (before, after): (&Snapshot, &Snapshot)) -> Seen {
     let life = world.live(|journal| journal).await;
     life.app.sagas.recover().await.unwrap();
     life.app.sagas.idle().await;
+    let open = world.hand.still_open();
+    if open > 0 {
+        return Seen::Broken(format!("settled while {open} calls could still land"));
+    }
+    judge(world, before, after, None)
 }
 
 /// A journal that dies at one of its writes: no reply ever comes.

@@ -26,6 +26,9 @@ const FLOOR: usize = 1;
 /// Longer than `ATTENTION_AFTER`.
 const AWAY: Duration = Duration::from_secs(16 * 60);
 
+/// Later than anything that is under way.
+const LONGEST_LATE: Duration = Duration::from_secs(10 * 60);
+
 /// What a second fault may be.
 const SECOND: [Fault; 4] = [Fault::Refused, Fault::LostDone, Fault::LostNot, Fault::LateBefore(2)];
 
@@ -95,7 +98,13 @@ async fn cell(
     // What a task left when it panicked on its way back is looked for from time to time.
     life.app.sagas.recover().await.unwrap();
     life.app.sagas.idle().await;
+    let open = world.hand.still_open();
+    if open > 0 {
+        return (life.script.calls(), Seen::Broken(format!("settled while {open} calls could still land")));
+    }
+    // Whatever fences were to keep from landing is let loose now.
     life.script.land_all().await;
+    world.hand.advance(LONGEST_LATE).await;
     (life.script.calls(), judge(&world, before, after, Some(&told)))
 }
 

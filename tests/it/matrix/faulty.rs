@@ -23,7 +23,7 @@ use user_manager::{
     users::{Change, Revision, State, User, UserId},
 };
 
-use super::time::Hand;
+use super::time::{Closed, Hand};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct Script {
     plan: Mutex<Plan>,
     /// What is under way, and before which call it lands.
     under_way: Mutex<Vec<(u32, Effect)>>,
+    /// The calls whose effects no fence closes.
+    unfenced: Mutex<Vec<u32>>,
     /// The process has died.
     pub crashed: Notify,
 }
@@ -116,12 +118,18 @@ impl Script {
             calls: AtomicU32::new(0),
             plan: Mutex::default(),
             under_way: Mutex::default(),
+            unfenced: Mutex::default(),
             crashed: Notify::new(),
         })
     }
 
     pub fn calls(&self) -> u32 {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Whether that call had an effect that no fence closes.
+    pub fn is_unfenced(&self, nth: u32) -> bool {
+        self.unfenced.lock().unwrap().contains(&nth)
     }
 
     pub fn plan(&self, nth: u32, fault: Fault, then: Then) {
@@ -178,8 +186,20 @@ impl Script {
 
     /// Carries the call out as the script says. `call` is the whole call, able to be carried out later.
     async fn pass<T: Send + 'static>(&self, call: impl Future<Output = Outcome<T>> + Send + 'static) -> Outcome<T> {
-        let Some(fault) = self.next().await else { return call.await };
+        self.carry(Closed::ByAFence, call).await
+    }
+
+    async fn carry<T: Send + 'static>(
+        &self,
+        closed: Closed,
+        call: impl Future<Output = Outcome<T>> + Send + 'static,
+    ) -> Outcome<T> {
+        let fault = self.next().await;
         let nth = self.calls();
+        if closed == Closed::ByTime {
+            self.unfenced.lock().unwrap().push(nth);
+        }
+        let Some(fault) = fault else { return call.await };
         match fault {
             Fault::Refused => return Err(Failure::not_done(told(Wrong::Status(403)))),
             Fault::LostNot => {}
@@ -199,7 +219,7 @@ impl Script {
             Fault::LateAtTheEnd => self.lands_before(u32::MAX, call),
             Fault::LateAfter(length) => {
                 let at_ms = self.hand.now_ms() + i64::try_from(length.as_millis()).unwrap();
-                self.hand.lands_at(at_ms, unheard(call));
+                self.hand.lands_at(at_ms, closed, unheard(call));
             }
         }
         Err(Failure::unknown(told(Wrong::NoAnswer)))
@@ -289,6 +309,17 @@ pub struct FaultyIdentity {
     pub script: Arc<Script>,
 }
 
+impl FaultyIdentity {
+    /// What changes something: over a provider without fences it may land until its time is over.
+    async fn change_something<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Outcome<T>> + Send + 'static,
+    ) -> Outcome<T> {
+        let closed = if self.inner.late().is_zero() { Closed::ByAFence } else { Closed::ByTime };
+        self.script.carry(closed, call).await
+    }
+}
+
 #[async_trait]
 impl Identity for FaultyIdentity {
     fn choose_id(&self) -> Option<AuthUserId> {
@@ -303,7 +334,7 @@ impl Identity for FaultyIdentity {
     ) -> Outcome<AuthUserId> {
         let inner = Arc::clone(&self.inner);
         let (chosen, account) = (chosen.cloned(), account.clone());
-        self.script.pass(async move { inner.create(chosen.as_ref(), &account, None).await }).await
+        self.change_something(async move { inner.create(chosen.as_ref(), &account, None).await }).await
     }
 
     async fn close_create(&self, chosen: Option<&AuthUserId>, account: &Account) -> Outcome<Option<AuthUserId>> {
@@ -317,7 +348,9 @@ impl Identity for FaultyIdentity {
     }
 
     async fn change(&self, id: &AuthUserId, from: &Account, to: &Account) -> Outcome<()> {
-        pass!(self.change(id, from, to))
+        let inner = Arc::clone(&self.inner);
+        let (id, from, to) = (id.clone(), from.clone(), to.clone());
+        self.change_something(async move { inner.change(&id, &from, &to).await }).await
     }
 
     async fn close_change(&self, id: &AuthUserId, from: &Account, to: &Account) -> Outcome<bool> {
@@ -325,11 +358,15 @@ impl Identity for FaultyIdentity {
     }
 
     async fn restore(&self, id: &AuthUserId, from: &Account, to: &Account) -> Outcome<()> {
-        pass!(self.restore(id, from, to))
+        let inner = Arc::clone(&self.inner);
+        let (id, from, to) = (id.clone(), from.clone(), to.clone());
+        self.change_something(async move { inner.restore(&id, &from, &to).await }).await
     }
 
     async fn delete(&self, id: &AuthUserId) -> Outcome<()> {
-        pass!(self.delete(id))
+        let inner = Arc::clone(&self.inner);
+        let id = id.clone();
+        self.change_something(async move { inner.delete(&id).await }).await
     }
 
     fn late(&self) -> Duration {

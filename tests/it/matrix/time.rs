@@ -15,6 +15,13 @@ type Effect = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Where every world begins: a time in 2026.
 const BEGINNING_MS: i64 = 1_795_000_000_000;
 
+/// After what a call that went unanswered can land no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    ByAFence,
+    ByTime,
+}
+
 #[derive(Clone, Default)]
 pub struct Hand(Arc<State>);
 
@@ -22,7 +29,7 @@ struct State {
     now_ms: Mutex<i64>,
     moved: Notify,
     /// What lands at a time.
-    under_way: Mutex<Vec<(i64, Effect)>>,
+    under_way: Mutex<Vec<(i64, Closed, Effect)>>,
 }
 
 impl Default for State {
@@ -41,8 +48,13 @@ impl Hand {
     }
 
     /// Lands when time comes there.
-    pub fn lands_at(&self, at_ms: i64, effect: Effect) {
-        self.0.under_way.lock().unwrap().push((at_ms, effect));
+    pub fn lands_at(&self, at_ms: i64, closed: Closed, effect: Effect) {
+        self.0.under_way.lock().unwrap().push((at_ms, closed, effect));
+    }
+
+    /// How much is under way that nothing but time can close: as long as there is any, its names must be held.
+    pub fn still_open(&self) -> usize {
+        self.0.under_way.lock().unwrap().iter().filter(|(_, closed, _)| *closed == Closed::ByTime).count()
     }
 
     /// What has not landed by now never will: the cell is over.
@@ -60,7 +72,7 @@ impl Hand {
                     (0..under_way.len()).filter(|&at| under_way[at].0 <= until).min_by_key(|&at| under_way[at].0);
                 next.map(|at| under_way.remove(at))
             };
-            let Some((at_ms, effect)) = due else { break };
+            let Some((at_ms, _, effect)) = due else { break };
             self.reach(at_ms);
             effect.await;
         }
