@@ -8,7 +8,7 @@ mod settle;
 pub use kinds::{Kind, Promise, Step};
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
@@ -202,7 +202,7 @@ impl Engine {
         B: for<'a> Body<'a, T> + Send + 'static,
         T: Send + 'static,
     {
-        let _alive = Alive::enter(&self, &id);
+        let Some(_alive) = Alive::enter(&self, &id) else { return };
         if let Err(error) = self.begin(&id, &asked).await {
             // The caller may have gone; nothing has begun.
             let _ = reply.send(Err(error));
@@ -423,9 +423,13 @@ struct Alive {
 }
 
 impl Alive {
-    fn enter(engine: &Arc<Engine>, operation: &str) -> Self {
-        engine.alive().insert(operation.to_owned(), Arc::new(Notify::new()));
-        Self { engine: Arc::clone(engine), operation: operation.to_owned() }
+    /// Nothing where another task is at work on it.
+    fn enter(engine: &Arc<Engine>, operation: &str) -> Option<Self> {
+        match engine.alive().entry(operation.to_owned()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(Arc::default()),
+        };
+        Some(Self { engine: Arc::clone(engine), operation: operation.to_owned() })
     }
 }
 

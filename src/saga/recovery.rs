@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
-use super::{Alive, Sagas, settle::Settling};
+use super::{Alive, Engine, Sagas, settle::Settling};
 use crate::state::journal::{State, Unsettled};
 
 impl Sagas {
@@ -13,26 +13,41 @@ impl Sagas {
     pub async fn recover(&self) -> Result<usize, crate::state::Error> {
         let alive = self.engine.alive().keys().cloned().collect();
         let left = self.engine.journal.take_over(alive).await?;
-        let count = left.len();
+        let mut count = 0;
         for Unsettled { entry } in left {
             let engine = Arc::clone(&self.engine);
-            let alive = Alive::enter(&engine, &entry.id);
+            // Between our look at who is alive and the journal's somebody may have begun, or taken it over as we do.
+            let Some(alive) = Alive::enter(&engine, &entry.id) else { continue };
+            count += 1;
             let span = tracing::info_span!("operation", id = %entry.id, kind = %entry.kind, recovered = true);
             let task = async move {
                 let _alive = alive;
-                match Settling::found(engine, &entry) {
-                    Ok((settling, promised)) => match entry.state {
-                        State::Running => settling.roll_back_found(true).await,
-                        State::RollingBack => settling.roll_back_found(false).await,
-                        State::Committed => settling.keep_found(promised).await,
-                        State::Done | State::Undone => {}
-                    },
-                    // An older or newer journal than this program can read: left as it is, names held.
-                    Err(error) => tracing::error!(%error, "an operation cannot be read; it stays as it is"),
-                }
+                settle(engine, &entry.id).await;
             };
             self.spawn(task.instrument(span));
         }
         Ok(count)
+    }
+}
+
+/// Nobody else is at work on it from here on; how far whoever was has come stands in the journal now.
+async fn settle(engine: Arc<Engine>, operation: &str) {
+    let entry = match engine.journal.read(operation).await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(%error, "an operation cannot be read now; it is looked for again");
+            return;
+        }
+    };
+    match Settling::found(engine, &entry) {
+        Ok((settling, promised)) => match entry.state {
+            State::Running => settling.roll_back_found(true).await,
+            State::RollingBack => settling.roll_back_found(false).await,
+            State::Committed => settling.keep_found(promised).await,
+            State::Done | State::Undone => {}
+        },
+        // An older or newer journal than this program can read: left as it is, names held.
+        Err(error) => tracing::error!(%error, "an operation cannot be read; it stays as it is"),
     }
 }
