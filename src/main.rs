@@ -191,7 +191,8 @@ fn greet(config: &Config, address: impl Display) {
         person,
         "\nuser-manager listens on http://{address}{prefix}\n\
          its state is {state}\n\
-         next, in another terminal:  curl http://{address}/-/ready\n\
+         next, in another terminal:\n  \
+         curl http://{address}{prefix}/oauth/token --json '{{\"username\":\"admin\",\"password\":\"...\"}}'\n\
          Ctrl-C stops it\n"
     );
 }
