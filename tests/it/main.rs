@@ -4,6 +4,7 @@
 
 mod api;
 mod bad_input;
+mod calls;
 mod command_line;
 mod crud_service;
 mod house;
