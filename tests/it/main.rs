@@ -20,4 +20,5 @@ mod replies;
 mod settings;
 mod stories;
 mod twins;
+mod undo;
 mod worlds;
