@@ -14,7 +14,7 @@ mod readers;
 mod writer;
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
@@ -50,6 +50,12 @@ pub enum OpenError {
     Damaged { path: String, what: String },
 }
 
+impl OpenError {
+    fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Self {
+        Self::Unusable { path: file.display().to_string(), error: error.to_string() }
+    }
+}
+
 impl Sqlite {
     /// Opens the state, makes it where there is none, and brings an older one up to date. Blocks: milliseconds on an
     /// existing state.
@@ -59,11 +65,8 @@ impl Sqlite {
 
     /// The same with another way to write, to measure against.
     pub fn open_writing(file: &Path, clock: Clock, writing: Writing) -> Result<Arc<Self>, OpenError> {
-        let unusable = |error: &dyn std::fmt::Display| OpenError::Unusable {
-            path: file.display().to_string(),
-            error: error.to_string(),
-        };
-        create(file).map_err(|error| unusable(&error))?;
+        let unusable = |error: &dyn std::fmt::Display| OpenError::unusable(file, error);
+        create(file)?;
         let mut connection = connect(file).map_err(|error| unusable(&error))?;
         migrations::bring_up_to_date(&mut connection, file)?;
         let readers = Readers::start(file).map_err(|error| unusable(&error))?;
@@ -102,15 +105,33 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// An empty file, 0600, in a directory that is durable; SQLite gives its other files the same mode.
-fn create(file: &Path) -> io::Result<()> {
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_directory(directory)?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Ok(_) => File::open(directory)?.sync_all(),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+/// A state with nothing in it, 0600, in a directory that is durable; SQLite gives its other files the same mode.
+///
+/// It is made under another name and gets its own when it is whole. So a file that is there and empty has lost what was in
+/// it, and is not taken for the place of a first start.
+fn create(file: &Path) -> Result<(), OpenError> {
+    if file.exists() {
+        return Ok(());
     }
+    let unusable = |error: &dyn std::fmt::Display| OpenError::unusable(file, error);
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_directory(directory).map_err(|error| unusable(&error))?;
+    let unborn = file.with_added_extension("new");
+    match fs::remove_file(&unborn) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(&error)),
+        Ok(()) | Err(_) => {}
+    }
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unborn);
+    options.map_err(|error| unusable(&error))?;
+    let mut connection = connect(&unborn).map_err(|error| unusable(&error))?;
+    migrations::make(&mut connection).map_err(|error| unusable(&error))?;
+    connection.close().map_err(|(_, error)| unusable(&error))?;
+    let durable = || {
+        File::open(&unborn)?.sync_all()?;
+        fs::rename(&unborn, file)?;
+        File::open(directory)?.sync_all()
+    };
+    durable().map_err(|error: io::Error| unusable(&error))
 }
 
 fn connect(file: &Path) -> rusqlite::Result<Connection> {

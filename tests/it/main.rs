@@ -4,9 +4,9 @@
 
 mod api;
 mod bad_input;
-mod calls;
 mod command_line;
 mod crud_service;
+mod damage;
 mod house;
 mod keycloak;
 mod matrix;
@@ -20,5 +20,4 @@ mod replies;
 mod settings;
 mod stories;
 mod twins;
-mod undo;
 mod worlds;

@@ -2,13 +2,14 @@
 
 mod chain;
 mod rows;
+mod told;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::chain::Chain;
+use self::{chain::Chain, told::Word};
 use super::Sqlite;
 use crate::{
     clock::Clock,
@@ -17,6 +18,9 @@ use crate::{
         journal::{Appended, Begun, Entry, Happened, ListQuery, New, Record, State, Unsettled},
     },
 };
+
+/// By the index, since most operations are settled.
+const UNSETTLED: &str = "SELECT id FROM operation INDEXED BY operation_unsettled WHERE state NOT IN ('done', 'undone')";
 
 /// The journal of one process life.
 pub struct SqliteJournal {
@@ -64,6 +68,7 @@ pub struct Damage(pub String);
 impl Journal for SqliteJournal {
     async fn begin(&self, new: New) -> Result<Begun, Error> {
         let (chain, fence) = (Arc::clone(&self.chain), self.fence);
+        let now_ms = self.clock.now_ms();
         self.state
             .write(move |db| {
                 if held(db, &new.names, &new.id)? {
@@ -71,21 +76,25 @@ impl Journal for SqliteJournal {
                 }
                 let origin = rows::json(&new.origin);
                 db.prepare_cached(
-                    "INSERT INTO operation (id, kind, state, fence, origin, actor, request_id, subject, began_ms) \
-                     VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?8)",
+                    "INSERT INTO operation (id, kind, state, fence, first_write, origin, actor, request_id, subject, \
+                     began_ms) VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
                 .execute(params![
                     new.id,
                     new.kind,
                     fence,
+                    Chain::next(db)?,
                     origin,
                     new.origin.actor,
                     new.origin.request_id,
                     new.subject,
                     new.began_ms
                 ])?;
-                hold(db, &new.names, &new.id)?;
-                chain.link(db, fence, &new.id, "begin", new.kind.as_bytes())?;
+                let asked = told::asked(&origin, &new.origin.actor, &new.origin.request_id, new.subject.as_deref());
+                let asked = chain.code(&new.id, &asked);
+                let mut words = vec![Word::Begin(new.kind, new.began_ms, asked)];
+                hold(db, &chain, &new.names, &new.id, &mut words)?;
+                chain.link(db, fence, now_ms, &new.id, &words)?;
                 Ok(Begun::Fresh)
             })
             .await
@@ -111,12 +120,11 @@ impl Journal for SqliteJournal {
                         return Ok(Appended::Held);
                     }
                 }
-                let mut kinds = Vec::with_capacity(records.len());
-                let mut digested = Vec::new();
+                let mut words = Vec::with_capacity(records.len());
                 for record in &records {
-                    kinds.push(write(db, &chain, &operation, record, now_ms, &mut digested)?);
+                    write(db, &chain, &operation, record, now_ms, &mut words)?;
                 }
-                chain.link(db, fence, &operation, &kinds.join(" "), &digested)?;
+                chain.link(db, fence, now_ms, &operation, &words)?;
                 Ok(Appended::Written)
             })
             .await
@@ -124,14 +132,15 @@ impl Journal for SqliteJournal {
 
     async fn take_over(&self, alive: Vec<String>) -> Result<Vec<Unsettled>, Error> {
         let (chain, fence) = (Arc::clone(&self.chain), self.fence);
+        let now_ms = self.clock.now_ms();
         self.state
             .write(move |db| {
-                let found =
-                    rows::ids(db, "SELECT id FROM operation WHERE state NOT IN ('done', 'undone') ORDER BY id")?;
+                let mut found = rows::ids(db, UNSETTLED)?;
+                found.sort();
                 let mut left = Vec::new();
                 for id in found.into_iter().filter(|id| !alive.contains(id)) {
                     db.prepare_cached("UPDATE operation SET fence = ?2 WHERE id = ?1")?.execute(params![id, fence])?;
-                    chain.link(db, fence, &id, "taken-over", &[])?;
+                    chain.link(db, fence, now_ms, &id, &[Word::TakenOver])?;
                     left.extend(rows::entry(db, &id)?.map(|entry| Unsettled { entry }));
                 }
                 Ok(left)
@@ -151,7 +160,7 @@ impl Journal for SqliteJournal {
     async fn unsettled(&self) -> Result<u64, Error> {
         self.state
             .read(|db| {
-                db.query_row("SELECT count(*) FROM operation WHERE state NOT IN ('done', 'undone')", [], |row| {
+                db.query_row("SELECT count(*) FROM operation INDEXED BY operation_unsettled WHERE state NOT IN ('done', 'undone')", [], |row| {
                     row.get::<_, i64>(0).map(i64::unsigned_abs)
                 })
             })
@@ -170,30 +179,36 @@ fn held(db: &Connection, names: &[String], by_others_than: &str) -> rusqlite::Re
     Ok(false)
 }
 
-fn hold(db: &Connection, names: &[String], operation: &str) -> rusqlite::Result<()> {
+fn hold(
+    db: &Connection,
+    chain: &Chain,
+    names: &[String],
+    operation: &str,
+    words: &mut Vec<Word>,
+) -> rusqlite::Result<()> {
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO hold (name, operation) VALUES (?1, ?2)")?;
     for name in names {
         insert.execute(params![name, operation])?;
+        words.push(Word::Hold(chain.code(operation, name)));
     }
     Ok(())
 }
 
-/// Carries one record out; answers its word in the chain and adds what the chain's code covers.
+/// Carries one record out, and says it in the words of the chain.
 fn write(
     db: &Connection,
     chain: &Chain,
     operation: &str,
     record: &Record,
     now_ms: i64,
-    digested: &mut Vec<u8>,
-) -> rusqlite::Result<&'static str> {
+    words: &mut Vec<Word>,
+) -> rusqlite::Result<()> {
+    let code = |text: &str| chain.code(operation, text);
     let word = match record {
         Record::Intent { seq, name, body } => {
             let body = body.to_string();
-            let mac = chain.body_mac(operation, *seq, name, &body);
-            digested.extend_from_slice(&mac);
-            insert_step(db, operation, *seq, false, name, &body, &mac, now_ms)?;
-            "intent"
+            insert_step(db, operation, *seq, false, name, &body, now_ms)?;
+            Word::Intent(*seq, (*name).to_owned(), code(&body))
         }
         Record::Outcome { seq, happened } => {
             let (word, output) = match happened {
@@ -202,32 +217,26 @@ fn write(
                 Happened::NotDone => ("not-done", None),
                 Happened::Unknown => ("unknown", None),
             };
-            digested.extend_from_slice(word.as_bytes());
-            digested.extend_from_slice(output.as_deref().unwrap_or_default().as_bytes());
             db.prepare_cached(
                 "UPDATE step SET happened = ?3, output = ?4, ended_ms = ?5 WHERE operation = ?1 AND seq = ?2",
             )?
             .execute(params![operation, seq, word, output, now_ms])?;
-            "outcome"
+            Word::Outcome(*seq, word.to_owned(), output.map(|output| code(&output)))
         }
-        Record::Hold { names } => {
-            hold(db, names, operation)?;
-            "hold"
-        }
+        Record::Hold { names } => return hold(db, chain, names, operation, words),
         Record::Commit { promises } => {
             for (seq, name, body) in promises {
                 let body = body.to_string();
-                let mac = chain.body_mac(operation, *seq, name, &body);
-                digested.extend_from_slice(&mac);
-                insert_step(db, operation, *seq, true, name, &body, &mac, now_ms)?;
+                insert_step(db, operation, *seq, true, name, &body, now_ms)?;
+                words.push(Word::Promise(*seq, (*name).to_owned(), code(&body)));
             }
             set_state(db, operation, State::Committed)?;
-            "commit"
+            Word::Commit
         }
         Record::RollBack { error } => {
             set_state(db, operation, State::RollingBack)?;
             db.prepare_cached("UPDATE operation SET error = ?2 WHERE id = ?1")?.execute(params![operation, error])?;
-            "roll-back"
+            Word::RollBack(code(error))
         }
         Record::Failed { seq, error, attention } => {
             db.prepare_cached("UPDATE step SET failures = failures + 1, error = ?3 WHERE operation = ?1 AND seq = ?2")?
@@ -236,19 +245,19 @@ fn write(
                 db.prepare_cached("UPDATE operation SET attention = ?2 WHERE id = ?1")?
                     .execute(params![operation, error])?;
             }
-            "failed"
+            Word::Failed(*seq, code(error), *attention)
         }
         Record::Settled { seq } => {
             db.prepare_cached("UPDATE step SET settled = 1, error = NULL WHERE operation = ?1 AND seq = ?2")?
                 .execute(params![operation, seq])?;
             db.prepare_cached("UPDATE operation SET attention = NULL WHERE id = ?1 AND attention IS NOT NULL")?
                 .execute([operation])?;
-            "settled"
+            Word::Settled(*seq)
         }
         Record::Quiet { until_ms } => {
             db.prepare_cached("UPDATE operation SET quiet_until_ms = ?2 WHERE id = ?1")?
                 .execute(params![operation, until_ms])?;
-            "quiet"
+            Word::Quiet(*until_ms)
         }
         Record::End => {
             db.prepare_cached(
@@ -259,10 +268,11 @@ fn write(
             db.prepare_cached("UPDATE step SET body = NULL, output = NULL WHERE operation = ?1")?
                 .execute([operation])?;
             db.prepare_cached("DELETE FROM hold WHERE operation = ?1")?.execute([operation])?;
-            "end"
+            Word::End
         }
     };
-    Ok(word)
+    words.push(word);
+    Ok(())
 }
 
 fn set_state(db: &Connection, operation: &str, state: State) -> rusqlite::Result<()> {
@@ -270,7 +280,6 @@ fn set_state(db: &Connection, operation: &str, state: State) -> rusqlite::Result
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
 fn insert_step(
     db: &Connection,
     operation: &str,
@@ -278,12 +287,11 @@ fn insert_step(
     promise: bool,
     name: &str,
     body: &str,
-    mac: &[u8],
     now_ms: i64,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "INSERT INTO step (operation, seq, promise, name, body, mac, began_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO step (operation, seq, promise, name, body, began_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![operation, seq, promise, name, body, mac, now_ms])?;
+    .execute(params![operation, seq, promise, name, body, now_ms])?;
     Ok(())
 }

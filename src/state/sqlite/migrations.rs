@@ -13,14 +13,21 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_state.sql"), include
 /// `usrm`, in the header of the file: ours and nobody else's.
 const APPLICATION_ID: i64 = 0x7573_726d;
 
-/// Makes the tables of an empty file, adds what an older one lacks, and refuses what is not ours, newer than we are, or
-/// not as its version says.
+/// Makes the tables of a state that is about to be.
+pub fn make(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    migrate(connection, 0)
+}
+
+/// Adds what an older state lacks, and refuses what is not ours, newer than we are, or not as its version says.
 pub fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
     let path = file.display().to_string();
     let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::NotOurs(path.clone()),
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
-            OpenError::Damaged { path: path.clone(), what: error.to_string() }
+            // Of a table that cannot be read SQLite quotes all the lines.
+            let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+            OpenError::Damaged { path: path.clone(), what }
         }
         _ => OpenError::Unusable { path: path.clone(), error: error.to_string() },
     };
@@ -29,15 +36,17 @@ pub fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<(), 
     let application = number("application_id").map_err(refused)?;
     let tables = schema(connection).map_err(refused)?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let empty = application == 0 && found == 0 && tables.is_empty();
-    if !empty && application != APPLICATION_ID {
+    let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
+    if application == 0 && found == 0 && tables.is_empty() {
+        return Err(damaged("it is empty"));
+    }
+    if application != APPLICATION_ID {
         return Err(OpenError::NotOurs(path));
     }
     if found > known {
         return Err(OpenError::Newer { path, found, known });
     }
-    let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
-    if !empty && tables != expected(found).map_err(refused)? {
+    if tables != expected(found).map_err(refused)? {
         return Err(damaged("its tables are not those that its version has"));
     }
 

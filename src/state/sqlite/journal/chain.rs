@@ -1,27 +1,44 @@
 //! The hash chain over the journal's writes: nothing can be left out, slipped in or altered between a write and the next
 //! start without being seen. It guards against damage, not against somebody who holds the key (it stands in the same file).
+//!
+//! Each link keeps what was written, with codes in place of whatever may be personal. So at a start every operation since
+//! the checkpoint is told anew from the chain, and its rows must say the same.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use aws_lc_rs::{digest, hmac};
-use rusqlite::{Connection, OptionalExtension, params};
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::Damage;
+use super::{
+    Damage, UNSETTLED, rows,
+    told::{Told, Word, Write},
+};
 
 pub struct Chain {
     key: hmac::Key,
 }
 
+/// Stands for a text of one operation; nobody without the key can try texts against it.
+pub type Code = String;
+
 type Digest = Vec<u8>;
+
+/// Writes until the checkpoint is moved up, so that a start after a long life reads no more than some of them.
+const WRITES_BETWEEN_CHECKPOINTS: i64 = 1024;
 
 impl Chain {
     pub fn new(key: &[u8]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    /// Proves a step's body.
-    pub fn body_mac(&self, operation: &str, seq: u32, name: &str, body: &str) -> Vec<u8> {
-        self.mac(&[operation.as_bytes(), &seq.to_be_bytes(), name.as_bytes(), body.as_bytes()])
+    pub fn code(&self, operation: &str, text: &str) -> Code {
+        BASE64_URL_SAFE_NO_PAD.encode(&self.mac(&[operation.as_bytes(), text.as_bytes()])[..16])
+    }
+
+    /// The number of the write that comes next.
+    pub fn next(db: &Connection) -> rusqlite::Result<i64> {
+        Ok(head(db)?.0 + 1)
     }
 
     /// One more write.
@@ -29,84 +46,98 @@ impl Chain {
         &self,
         db: &Connection,
         fence: i64,
+        at_ms: i64,
         operation: &str,
-        kinds: &str,
-        payload: &[u8],
+        words: &[Word],
     ) -> rusqlite::Result<()> {
-        let (seq, before) = head(db)?;
-        let mac = self.mac(&[operation.as_bytes(), kinds.as_bytes(), payload]);
-        let digest = digest_of(&before, seq + 1, fence, operation, kinds, &mac);
+        let (last, before) = head(db)?;
+        let (seq, words) = (last + 1, rows::json(&words));
+        let digest = self.digest(&before, seq, fence, at_ms, operation, &words);
         db.prepare_cached(
-            "INSERT INTO chain (seq, fence, operation, kinds, mac, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO chain (seq, fence, at_ms, operation, words, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![seq + 1, fence, operation, kinds, mac, digest])?;
+        .execute(params![seq, fence, at_ms, operation, words, digest])?;
+        if seq % WRITES_BETWEEN_CHECKPOINTS == 0 {
+            move_checkpoint(db, seq)?;
+        }
         Ok(())
     }
 
-    /// Reads the chain since the last checkpoint, holds every unsettled operation against it, and sets the checkpoint
+    /// Reads the chain since the last checkpoint, holds every operation of it against its rows, and sets the checkpoint
     /// anew. `Err` inside: what does not fit.
     pub fn verify(&self, db: &Connection) -> rusqlite::Result<Result<(), Damage>> {
         let (mut seq, mut before) = checkpoint(db)?;
-        let mut told: HashMap<String, Told> = HashMap::new();
-        let mut rows =
-            db.prepare("SELECT seq, fence, operation, kinds, mac, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
-        let mut rows = rows.query([seq])?;
-        while let Some(row) = rows.next()? {
-            let at: i64 = row.get(0)?;
-            let (fence, operation, kinds): (i64, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            let (mac, digest): (Vec<u8>, Digest) = (row.get(4)?, row.get(5)?);
+        if seq > 0 && link_at(db, seq)?.as_ref() != Some(&before) {
+            return Ok(damage(format!("write {seq}, where the chain was checked last, is not what was written")));
+        }
+        let mut open: BTreeMap<String, Told> = BTreeMap::new();
+        let mut links =
+            db.prepare("SELECT seq, fence, at_ms, operation, words, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
+        let mut links = links.query([seq])?;
+        while let Some(row) = links.next()? {
+            let (at, fence, at_ms): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (operation, words, digest): (String, String, Digest) = (row.get(3)?, row.get(4)?, row.get(5)?);
             if at != seq + 1 {
                 return Ok(damage(format!("write {} is missing", seq + 1)));
             }
-            if digest != digest_of(&before, at, fence, &operation, &kinds, &mac) {
+            if digest != self.digest(&before, at, fence, at_ms, &operation, &words) {
                 return Ok(damage(format!("write {at} is not what was written")));
             }
-            told.entry(operation).or_default().hear(at, &kinds);
+            let Ok(words) = serde_json::from_str(&words) else {
+                return Ok(damage(format!("write {at} is in words that this version does not know")));
+            };
+            let told = open.entry(operation.clone()).or_default();
+            told.hear(Write { seq: at, fence, at_ms, words });
+            if !told.begun() {
+                return Ok(damage(format!("operation {operation} was never begun")));
+            }
+            if told.settled() {
+                if let Err(damage) = self.compare(db, &operation, told)? {
+                    return Ok(Err(damage));
+                }
+                open.remove(&operation);
+            }
             (seq, before) = (at, digest);
         }
-        drop(rows);
-        if let Err(damage) = self.verify_unsettled(db, &told)? {
+        if let Err(damage) = self.verify_unsettled(db, &open)? {
             return Ok(Err(damage));
         }
-        let oldest = told.values().filter(|told| told.state != "end").map(|told| told.first).min();
-        let upto = oldest.map_or(seq, |first| first - 1);
-        set_checkpoint(db, upto)?;
+        move_checkpoint(db, seq)?;
         Ok(Ok(()))
     }
 
-    /// The rows of an unsettled operation say the same as the chain.
-    fn verify_unsettled(&self, db: &Connection, told: &HashMap<String, Told>) -> rusqlite::Result<Result<(), Damage>> {
-        let mut operations = db.prepare("SELECT id, state FROM operation WHERE state NOT IN ('done', 'undone')")?;
-        let mut rows = operations.query([])?;
-        let mut seen = 0;
-        while let Some(row) = rows.next()? {
-            let (id, state): (String, String) = (row.get(0)?, row.get(1)?);
-            let Some(told) = told.get(&id) else { return Ok(damage(format!("operation {id} was never begun"))) };
-            if told.state != state {
-                return Ok(damage(format!("operation {id} stands as {state}, it was left as {}", told.state)));
+    /// What the chain left unsettled is there, no more and no less, and so are the names that it holds.
+    fn verify_unsettled(&self, db: &Connection, open: &BTreeMap<String, Told>) -> rusqlite::Result<Result<(), Damage>> {
+        for (operation, told) in open {
+            if let Err(damage) = self.compare(db, operation, told)? {
+                return Ok(Err(damage));
             }
-            let mut steps =
-                db.prepare_cached("SELECT seq, name, body, mac FROM step WHERE operation = ?1 AND promise = 0")?;
-            let mut steps = steps.query([&id])?;
-            let mut intents = 0;
-            while let Some(step) = steps.next()? {
-                let (seq, name, body): (u32, String, Option<String>) = (step.get(0)?, step.get(1)?, step.get(2)?);
-                let mac: Vec<u8> = step.get(3)?;
-                if self.body_mac(&id, seq, &name, &body.unwrap_or_default()) != mac {
-                    return Ok(damage(format!("step {seq} of operation {id} is not what was written")));
-                }
-                intents += 1;
-            }
-            if intents != told.intents {
-                return Ok(damage(format!("operation {id} has {intents} steps, {} were written", told.intents)));
-            }
-            seen += 1;
         }
-        let unsettled = told.values().filter(|told| told.state != "end").count();
-        if unsettled != seen {
-            return Ok(damage(format!("{unsettled} operations are unsettled, {seen} of them are there")));
+        let mut unsettled = rows::ids(db, UNSETTLED)?;
+        unsettled.sort();
+        if !unsettled.iter().eq(open.keys()) {
+            let (told, found) = (open.len(), unsettled.len());
+            return Ok(damage(format!("{told} operations were left unsettled, {found} are found")));
+        }
+        let sound: String = db.query_row("PRAGMA integrity_check('hold')", [], |row| row.get(0))?;
+        let held: i64 = db.query_row("SELECT count(*) FROM hold", [], |row| row.get(0))?;
+        if sound != "ok" || usize::try_from(held) != Ok(open.values().map(Told::names).sum()) {
+            return Ok(damage("names are held that no operation holds".to_owned()));
         }
         Ok(Ok(()))
+    }
+
+    fn compare(&self, db: &Connection, operation: &str, told: &Told) -> rusqlite::Result<Result<(), Damage>> {
+        Ok(match Told::shown(db, operation, |text| self.code(operation, text))? {
+            Some(shown) if shown == *told => Ok(()),
+            Some(_) => damage(format!("operation {operation} is not what was written")),
+            None => damage(format!("operation {operation} is missing")),
+        })
+    }
+
+    fn digest(&self, before: &[u8], seq: i64, fence: i64, at_ms: i64, operation: &str, words: &str) -> Digest {
+        let numbers = [seq.to_be_bytes(), fence.to_be_bytes(), at_ms.to_be_bytes()].concat();
+        self.mac(&[before, &numbers, operation.as_bytes(), words.as_bytes()])
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Vec<u8> {
@@ -119,61 +150,38 @@ impl Chain {
     }
 }
 
-/// What the chain tells of one operation.
-#[derive(Default)]
-struct Told {
-    first: i64,
-    state: &'static str,
-    intents: u32,
-}
-
-impl Told {
-    fn hear(&mut self, at: i64, kinds: &str) {
-        for kind in kinds.split(' ') {
-            match kind {
-                "begin" => (self.first, self.state) = (at, "running"),
-                "intent" => self.intents += 1,
-                "commit" => self.state = "committed",
-                "roll-back" => self.state = "rolling-back",
-                "end" => self.state = "end",
-                _ => {}
-            }
-        }
-    }
-}
-
-fn digest_of(before: &[u8], seq: i64, fence: i64, operation: &str, kinds: &str, mac: &[u8]) -> Digest {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(before);
-    context.update(&seq.to_be_bytes());
-    context.update(&fence.to_be_bytes());
-    for text in [operation, kinds] {
-        context.update(&(text.len() as u64).to_be_bytes());
-        context.update(text.as_bytes());
-    }
-    context.update(mac);
-    context.finish().as_ref().to_vec()
-}
-
 fn head(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
     let last = db
         .prepare_cached("SELECT seq, digest FROM chain ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([], numbered)
         .optional()?;
     last.map_or_else(|| checkpoint(db), Ok)
 }
 
+fn link_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Digest>> {
+    db.query_row("SELECT digest FROM chain WHERE seq = ?1", [seq], |row| row.get(0)).optional()
+}
+
 fn checkpoint(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
-    let found =
-        db.query_row("SELECT seq, digest FROM checkpoint", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let found = db.query_row("SELECT seq, digest FROM checkpoint", [], numbered).optional()?;
     Ok(found.unwrap_or_default())
 }
 
-fn set_checkpoint(db: &Connection, upto: i64) -> rusqlite::Result<()> {
+fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, Digest)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// To right before the first write of the oldest operation that is not settled; `last` where all are.
+fn move_checkpoint(db: &Connection, last: i64) -> rusqlite::Result<()> {
+    let oldest: Option<i64> = db.query_row(
+        "SELECT min(first_write) FROM operation INDEXED BY operation_unsettled WHERE state NOT IN ('done', 'undone')",
+        [],
+        |row| row.get(0),
+    )?;
     db.execute(
         "INSERT INTO checkpoint (one, seq, digest) SELECT 1, seq, digest FROM chain WHERE seq = ?1 \
          ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, digest = excluded.digest",
-        [upto],
+        [oldest.map_or(last, |first| first - 1)],
     )?;
     Ok(())
 }

@@ -12,6 +12,8 @@ CREATE TABLE operation (
   kind           TEXT NOT NULL,
   state          TEXT NOT NULL,
   fence          INTEGER NOT NULL,
+  -- Its begin in the chain.
+  first_write    INTEGER NOT NULL,
   origin         TEXT NOT NULL,
   actor          TEXT NOT NULL,
   request_id     TEXT NOT NULL,
@@ -36,8 +38,6 @@ CREATE TABLE step (
   name      TEXT NOT NULL,
   -- Personal data; blanked when the operation is settled.
   body      TEXT,
-  -- Proves the body while it is there.
-  mac       BLOB NOT NULL,
   happened  TEXT NOT NULL DEFAULT 'unknown',
   output    TEXT,
   settled   INTEGER NOT NULL DEFAULT 0,
@@ -59,9 +59,10 @@ CREATE INDEX hold_operation ON hold (operation);
 CREATE TABLE chain (
   seq       INTEGER PRIMARY KEY,
   fence     INTEGER NOT NULL,
+  at_ms     INTEGER NOT NULL,
   operation TEXT NOT NULL,
-  kinds     TEXT NOT NULL,
-  mac       BLOB NOT NULL,
+  -- What was written, as JSON; codes stand for what may be personal.
+  words     TEXT NOT NULL,
   digest    BLOB NOT NULL
 ) STRICT;
 

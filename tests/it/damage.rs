@@ -1,0 +1,8 @@
+//! What the program does over a state that is damaged: truncated at any byte, with bits turned over, edited behind its
+//! back. It goes on from a true beginning of what was written, or refuses with a sentence; it never makes anything up.
+
+mod cells;
+mod edits;
+mod flips;
+mod scene;
+mod truncation;
