@@ -32,7 +32,12 @@ pub struct Account {
 #[derive(Debug, Clone)]
 pub enum Login {
     /// Name and password are right; the token is ours to make.
-    Verified { id: AuthUserId },
+    Verified {
+        id: AuthUserId,
+        /// When that was so, in milliseconds since 1970 and not before [`Standing::not_before_ms`]: the token's time of
+        /// issue, so that a password changed while the token is being made ends it like any other.
+        at_ms: i64,
+    },
     /// The provider's own token.
     Token { access_token: SecretString, expires_at_ms: i64 },
     /// One answer for wrong, unknown, blocked and locked.
@@ -43,9 +48,7 @@ pub enum Login {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub enabled: bool,
-    /// Tokens issued before (milliseconds since 1970) count no more. Who issues one sets its `iat` to
-    /// `max(now, not_before_ms)`, in milliseconds (RFC 7519 allows fractions of a second): then one that was issued in the
-    /// same millisecond before sessions were ended does not count, and one issued after does.
+    /// Tokens issued before (milliseconds since 1970) count no more.
     pub not_before_ms: i64,
     /// Only good for changing the password.
     pub must_change_password: bool,

@@ -18,9 +18,9 @@ pub async fn log_in(app: &App, name: &str, password: &SecretString) -> Result<Is
     let told = |error: Error| error.doing("logging in");
     match app.systems.identity.log_in(name, password).await.map_err(|failure| told(failure.into_error()))? {
         Login::Refused => Err(refused()),
-        Login::Verified { id } => {
+        Login::Verified { id, at_ms } => {
             let person = people::find(app, &id).await.map_err(told)?.ok_or_else(refused)?;
-            app.tokens.issue(&id, &person.user, &person.permissions)
+            app.tokens.issue(&id, at_ms, &person.user, &person.permissions)
         }
         Login::Token { access_token, expires_at_ms } => {
             // Verified although the provider has just made it: a token that we would not take is no use to anybody.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{Permissions, people::People, provider::Provider};
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     error::{self, Code, Error},
     identity::Identity,
     state::Keys,
@@ -125,8 +125,8 @@ impl Tokens {
         })
     }
 
-    /// A token for the person who has just shown who he is.
-    pub fn issue(&self, subject: &str, user: &UserId, permissions: &Permissions) -> Result<Issued, Error> {
+    /// A token for the person who has shown who he is, at that time.
+    pub fn issue(&self, subject: &str, at_ms: i64, user: &UserId, permissions: &Permissions) -> Result<Issued, Error> {
         let now = self.clock.now_ms();
         let expires = now / 1000 + i64::try_from(self.settings.ttl.as_secs()).unwrap_or_default();
         let header =
@@ -136,9 +136,9 @@ impl Tokens {
             sub: subject.to_owned(),
             aud: self.settings.audience.clone(),
             exp: expires,
-            iat: now / 1000,
+            iat: at_ms / 1000,
             nbf: now / 1000,
-            jti: self.clock.uuid(),
+            jti: clock::uuid(at_ms),
             user_id: user.as_str().to_owned(),
             permissions: permissions.0.clone(),
         };

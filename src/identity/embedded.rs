@@ -216,9 +216,13 @@ impl Identity for Embedded {
         let right = place.verify(password, hash.clone()).await?;
         let (true, Some(id)) = (right, id) else { return Ok(Login::Refused) };
         // Hashing takes its time; the account may have been blocked or its password changed meanwhile.
+        let now_ms = self.clock.now_ms();
         let now = self.record(&id).await?;
-        let good = now.is_some_and(|record| record.enabled && record.password == hash);
-        Ok(if good { Login::Verified { id } } else { Login::Refused })
+        Ok(match now.filter(|record| record.enabled && record.password == hash) {
+            // Sessions that ended in this very millisecond, or before the clock went back, ended before this one.
+            Some(record) => Login::Verified { id, at_ms: now_ms.max(record.not_before_ms) },
+            None => Login::Refused,
+        })
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {

@@ -13,13 +13,15 @@ use super::{
 };
 use crate::{
     crash,
-    error::Error,
+    error::{self, Error},
     outcome::{Failure, Outcome},
     state::journal::{Appended, Entry, Happened, Record, State},
 };
 
 /// After so many plain refusals of one undo or promise somebody should look.
 const REFUSALS: u32 = 5;
+/// So often in a row what landed is put back; if something still stands there then, we pause first.
+const LOOKS: u32 = 8;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
@@ -159,7 +161,7 @@ impl Settling {
         let revived = promises.iter().map(|(seq, name, body)| self.promise(*seq, name, body.clone())).collect();
         let promised: Vec<Promised> = match revived {
             Ok(promised) => promised,
-            Err(error) => return self.roll_back(crate::error::internal(error), reply).await,
+            Err(error) => return self.roll_back(error::internal(error), reply).await,
         };
         let ends = promised.is_empty() && !self.must_wait();
         self.pending.push(Record::Commit { promises });
@@ -309,10 +311,11 @@ impl Settling {
 
     /// What landed is put back, until nothing is there and, where the fence is final, nothing more can come.
     async fn fence_and_undo(step: &dyn AnyStep, to: &crate::systems::Systems) -> Outcome<()> {
-        while let Some(made) = step.fence(to).await? {
+        for _ in 0..LOOKS {
+            let Some(made) = step.fence(to).await? else { return Ok(()) };
             step.undo(to, &made).await?;
         }
-        Ok(())
+        Err(Failure::unknown(error::internal("an undo succeeds and leaves what it was to put back")))
     }
 
     /// Some call may still land, since no fence of its step is final.

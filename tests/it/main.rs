@@ -4,6 +4,7 @@
 
 mod api;
 mod bad_input;
+mod calls;
 mod command_line;
 mod crud_service;
 mod damage;
@@ -20,4 +21,5 @@ mod replies;
 mod settings;
 mod stories;
 mod twins;
+mod undo;
 mod worlds;

@@ -1,3 +1,14 @@
 //! What people do and what becomes of it, in every world.
 
+mod adopted;
+mod changes;
+mod failures;
+mod groups;
+mod hang_up;
+mod last_admin;
 mod life;
+mod names;
+mod passwords;
+mod pending;
+mod rows;
+mod takeover;

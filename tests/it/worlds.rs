@@ -28,6 +28,7 @@ use user_manager::{
     app::App,
     clock::Clock,
     config::Config,
+    identity::{Account, AuthUserId},
     users::{self, create::Draft},
 };
 
@@ -99,18 +100,26 @@ pub async fn everywhere(story: impl AsyncFn(&World)) {
 /// Tells the story in these places.
 pub async fn within(places: &[Place], story: impl AsyncFn(&World)) {
     for &place in places {
-        eprintln!("in the world {place:?}");
-        let world = World::at(place).await;
-        story(&world).await;
-        world.settled().await;
+        tell(place, &[], &story).await;
     }
 }
 
-impl World {
-    pub async fn embedded() -> Self {
-        Self::at(Place::Embedded).await
+/// Tells the story in these places, where nobody waits long: for an answer, for a name, before somebody should look.
+pub async fn impatiently(places: &[Place], story: impl AsyncFn(&World)) {
+    for &place in places {
+        let settings = [("CALL_TIMEOUT", "500ms"), ("NAMES_WAIT", "300ms"), ("ATTENTION_AFTER", "2m")];
+        tell(place, &settings, &story).await;
     }
+}
 
+async fn tell(place: Place, settings: &[(&str, &str)], story: &impl AsyncFn(&World)) {
+    eprintln!("in the world {place:?}");
+    let world = World::with(place, settings).await;
+    story(&world).await;
+    world.settled().await;
+}
+
+impl World {
     pub async fn remote() -> Self {
         Self::at(Place::Remote).await
     }
@@ -208,6 +217,53 @@ impl World {
         self.admin.delete(path).await
     }
 
+    /// The twin that keeps the users.
+    pub fn store(&self) -> &Twin<Crud> {
+        self.crud.as_ref().unwrap()
+    }
+
+    /// The twin that keeps the identities.
+    pub fn provider(&self) -> &Twin<Keycloak> {
+        self.keycloak.as_ref().unwrap()
+    }
+
+    /// Every other system is well again.
+    pub async fn mend(&self) {
+        if let Some(crud) = &self.crud {
+            crud.mend().await;
+        }
+        if let Some(keycloak) = &self.keycloak {
+            keycloak.mend().await;
+        }
+    }
+
+    /// The program's own caller, who may do everything; for operations that have no route.
+    pub fn inside(&self) -> Caller {
+        Caller::inside("test", "system", "request-1")
+    }
+
+    /// An account at the provider that no user has, with the usual password.
+    pub async fn lonely(&self, email: &str) -> AuthUserId {
+        let identity = &self.app.systems.identity;
+        let account = Account {
+            email: Some(email.to_owned()),
+            enabled: true,
+            mark: Some(email.to_owned()),
+            ..Account::default()
+        };
+        identity.create(identity.choose_id().as_ref(), &account, Some(&PASSWORD.into())).await.unwrap()
+    }
+
+    /// A person in the group `users` with the usual password. His `_id`.
+    pub async fn user(&self, email: &str) -> String {
+        self.post("/users/", json!({ "userGroup": "users", "email": email, "password": PASSWORD })).await.is(200).id()
+    }
+
+    /// The operation as its log shows it.
+    pub async fn operation(&self, id: &str) -> Reply {
+        self.get(&format!("/operations/{id}")).await.is(200)
+    }
+
     /// So much time passes at once.
     pub fn passes(&self, length: Duration) {
         self.time.passes(length);
@@ -227,6 +283,18 @@ impl World {
             self.time.end_next_pause();
         }
         panic!("not settled: {:?}", self.state().leftovers());
+    }
+
+    /// Until that is so, without time passing faster than it does.
+    pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let real = Clock::system();
+        for _ in 0..1000 {
+            if holds().await {
+                return;
+            }
+            real.pause(Duration::from_millis(10)).await;
+        }
+        panic!("in the world {:?} it never came to be that {what}", self.place);
     }
 
     pub fn snapshot(&self) -> Snapshot {

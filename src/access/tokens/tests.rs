@@ -56,7 +56,10 @@ impl World {
 
     fn issue(&self) -> String {
         let user = UserId::parse("5f0c00000000000000000001").unwrap();
-        let issued = self.tokens.issue("id-1", &user, &Permissions(vec!["users:read".to_owned()])).unwrap();
+        let issued = self
+            .tokens
+            .issue("id-1", self.now.load(Ordering::Relaxed), &user, &Permissions(vec!["users:read".to_owned()]))
+            .unwrap();
         issued.token.expose_secret().to_owned()
     }
 

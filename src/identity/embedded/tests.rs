@@ -205,3 +205,37 @@ async fn a_stored_identity_holds_no_password() {
     let document = world.state.get(&world.identity.identities, &without).await.unwrap().unwrap();
     assert!(!document.body.contains_key("password"));
 }
+
+/// A clock that stands still: everything happens in one millisecond.
+struct Still;
+
+impl crate::clock::Time for Still {
+    fn now_ms(&self) -> i64 {
+        1_795_000_000_000
+    }
+
+    fn pause(&self, _length: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn deadline(&self, _length: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_login_before_a_change_of_password_ends_with_it_and_one_after_it_holds_even_in_the_same_millisecond() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(&directory.path().join("state.db"), Clock::new(Still)).unwrap();
+    let identity = Embedded::open(state, Clock::new(Still), 2, 4).await.unwrap();
+    let (old, new) = (SecretString::from("the old password"), SecretString::from("the new password"));
+    let id = identity.create(identity.choose_id().as_ref(), &ada(), Some(&old)).await.unwrap();
+    let at_ms = async |password: &SecretString| match identity.log_in("ada", password).await.unwrap() {
+        Login::Verified { at_ms, .. } => at_ms,
+        Login::Refused | Login::Token { .. } => panic!("the password is right"),
+    };
+    let before = at_ms(&old).await;
+    assert_eq!(identity.change_password(&id, &old, &new).await.unwrap(), PasswordChange::Changed);
+    let standing = identity.standing(&id).await.unwrap().unwrap();
+    assert!(before < standing.not_before_ms && at_ms(&new).await >= standing.not_before_ms);
+}

@@ -44,7 +44,9 @@ impl Step for InsertUser {
     }
 
     async fn undo(&self, to: &Systems, (): &()) -> Outcome<()> {
-        to.store.delete(&self.id, State::Public).await
+        // We made him, so he goes, also where somebody at the store has moved him to another state.
+        let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
+        to.store.delete(&self.id, user.state).await
     }
 }
 

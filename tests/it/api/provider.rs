@@ -56,7 +56,7 @@ async fn beside_the_providers_tokens_none_of_ours_counts() {
     let door = open(&twin).await;
     let id = UserId::parse(&door.admin.id).unwrap();
     let subject = door.user(&door.admin.id).await.unwrap()["authUserId"].as_str().unwrap().to_owned();
-    let ours = door.app.tokens.issue(&subject, &id, &Permissions::default()).unwrap();
+    let ours = door.app.tokens.issue(&subject, door.app.clock.now_ms(), &id, &Permissions::default()).unwrap();
     let answer = door.send("GET", "/operations/", Some(ours.token.expose_secret()), None).await;
     assert_eq!(answer.code(), "token-invalid");
 }

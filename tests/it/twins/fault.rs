@@ -124,6 +124,8 @@ pub enum Lasts {
     Once,
     /// And every one after it, until the test mends it.
     On,
+    /// And every one after it with that method and path, until the test mends it.
+    EachTime,
     /// Every one after it is refused with a 403, until the test mends it.
     ThenRefused,
 }
@@ -143,6 +145,10 @@ impl Plan {
     /// `path` is a part of it.
     pub fn on(method: &'static str, path: &'static str, fault: Fault) -> Self {
         Self { at: At::Path(method, path), fault, lasts: Lasts::Once }
+    }
+
+    pub fn lasting(self, lasts: Lasts) -> Self {
+        Self { lasts, ..self }
     }
 }
 
@@ -203,10 +209,13 @@ impl Faults {
         let late = self.take(|lands| lands == Lands::BeforeNext(0));
         let mut arrival = Arrival { fault: None, late, shut_behind: false, close: false };
         let Some(plan) = self.plan else { return arrival };
-        let again = plan.lasts != Lasts::Once && self.struck > 0;
+        let again = matches!(plan.lasts, Lasts::On | Lasts::ThenRefused) && self.struck > 0;
         let meant = match plan.at {
             At::Call(nth) => self.calls == nth,
-            At::Path(wanted, part) => self.struck == 0 && method.as_str() == wanted && path.contains(part),
+            At::Path(wanted, part) => {
+                let first = self.struck == 0 || plan.lasts == Lasts::EachTime;
+                first && method.as_str() == wanted && path.contains(part)
+            }
         };
         if plan.fault == Fault::Refused {
             arrival.close = true;

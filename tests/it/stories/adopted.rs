@@ -1,0 +1,83 @@
+//! A user is made for an identity that exists.
+
+use serde_json::{Value, json};
+use user_manager::{
+    error::{Code, Error},
+    users::{self, UserId, create::Draft},
+};
+
+use crate::{
+    twins::fault::{Fault, Lasts, Plan},
+    worlds::{PASSWORD, Place, World, everywhere, within},
+};
+
+async fn adopt(world: &World, identity: &str, fields: Value) -> Result<UserId, Error> {
+    let draft = Draft { fields: fields.as_object().unwrap().clone(), ..Draft::default() };
+    users::adopt(&world.app, &world.inside(), identity.to_owned(), draft).await
+}
+
+#[tokio::test]
+async fn an_identity_that_exists_gets_a_user_and_keeps_its_password() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        let id = adopt(world, &identity, json!({ "userGroup": "users", "name": "Ada" })).await.unwrap();
+        let user = world.get(&format!("/users/{id}")).await.is(200);
+        assert_eq!((user.text("email"), user.text("authUserId")), ("ada@example.org".to_owned(), identity));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identity_that_is_unknown_linked_or_another_one_is_not_adopted() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let linked = world.get(&format!("/users/{}", world.admin().id)).await.text("authUserId");
+        let before = world.people();
+        for (identity, fields, code) in [
+            ("no-such-identity", json!({ "userGroup": "users" }), Code::IdentityUnknown),
+            (&linked, json!({ "userGroup": "users" }), Code::IdentityLinked),
+            (&identity, json!({ "userGroup": "users", "email": "bob@example.org" }), Code::IdentityMismatch),
+            (&identity, json!({ "userGroup": "users", "username": "bob" }), Code::IdentityMismatch),
+            (&identity, json!({ "userGroup": "users", "name": 7 }), Code::ValidationFailed),
+        ] {
+            assert_eq!(adopt(world, identity, fields.clone()).await.unwrap_err().code(), code, "{fields}");
+        }
+        world.settled().await;
+        world.is_as(&before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_adoption_that_fails_leaves_the_identity_as_it_was() {
+    within(&Place::KEYCLOAK, async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let before = world.people();
+        let failed = Fault::Status { status: 500, done: false, wait: None };
+        world.provider().plan(Plan::on("PUT", "/users/", failed).lasting(Lasts::EachTime)).await;
+        let told = adopt(world, &identity, json!({ "userGroup": "users", "blocked": true })).await;
+        assert_eq!(told.unwrap_err().code(), Code::UpstreamFailed);
+        world.mend().await;
+        world.settled().await;
+        world.is_as(&before);
+        adopt(world, &identity, json!({ "userGroup": "users" })).await.unwrap();
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_identity_adopted_twice_at_once_gets_one_user() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let before = world.people();
+        let fields = || json!({ "userGroup": "users" });
+        let (one, other) = tokio::join!(adopt(world, &identity, fields()), adopt(world, &identity, fields()));
+        let lost = if one.is_ok() { other } else { one };
+        assert_eq!(lost.unwrap_err().code(), Code::IdentityLinked);
+        assert_eq!(world.people().users.len(), before.users.len() + 1);
+    })
+    .await;
+}

@@ -1,0 +1,54 @@
+//! Whoever asked is gone before he was answered; or an operation itself breaks.
+
+use serde_json::{Map, json};
+use user_manager::{
+    error::{Code, Error},
+    saga::{Answer, Saga},
+    users::{UserId, steps::InsertUser},
+};
+
+use crate::worlds::{PASSWORD, World, everywhere};
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_in_the_middle_changes_nothing_about_the_outcome() {
+    everywhere(async |world| {
+        let ada = json!({ "userGroup": "users", "email": "ada@example.org", "password": PASSWORD });
+        tokio::select! {
+            biased;
+            () = operation_runs(world) => {}
+            reply = world.post("/users/", ada) => panic!("there was no middle: {reply:?}"),
+        }
+        world.settled().await;
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+async fn operation_runs(world: &World) {
+    while world.app.journal.unsettled().await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_panics_is_put_back() {
+    everywhere(async |world| {
+        let before = world.people();
+        let (app, caller) = (&world.app, world.inside());
+        let id = UserId::new(world.now_ms());
+        let name = vec!["email:ada@example.org".to_owned()];
+        let asked = app.asked(&caller, "create-user", "creating user", Some(&id), name, Answer::AtCommit);
+        let fields = json!({ "userGroup": "users", "email": "ada@example.org" }).as_object().unwrap().clone();
+        let told = app.sagas.run(asked, async move |saga: &mut Saga| breaks(saga, id, fields).await).await;
+        assert_eq!(told.unwrap_err().code(), Code::Internal);
+        world.settled().await;
+        world.is_as(&before);
+        world.user("ada@example.org").await;
+    })
+    .await;
+}
+
+async fn breaks(saga: &mut Saga, id: UserId, fields: Map<String, serde_json::Value>) -> Result<(), Error> {
+    saga.step(InsertUser { id, fields, by: "test".to_owned() }).await?;
+    panic!("a mistake of ours, made on purpose");
+}

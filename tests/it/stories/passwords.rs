@@ -1,0 +1,53 @@
+//! Passwords: who sets them, and what they must be.
+
+use serde_json::json;
+
+use crate::worlds::{PASSWORD, Place, everywhere, within};
+
+const NEW: &str = "wrong donkey capacitor";
+
+#[tokio::test]
+async fn one_changes_ones_own_password_where_we_keep_it() {
+    everywhere(async |world| {
+        let ada = world.caller(&[]).await;
+        let email = world.get(&format!("/users/{}", ada.id)).await.is(200).text("email");
+        let change = |current: &str| json!({ "currentPassword": current, "newPassword": NEW });
+        let path = "/users/me/change-password";
+        if world.keycloak.is_some() {
+            ada.post(path, change(PASSWORD)).await.refuses(404, "route-not-found");
+            return;
+        }
+        ada.post(path, change("something else")).await.refuses(403, "password-wrong");
+        ada.post(path, json!({ "currentPassword": PASSWORD, "newPassword": "short" }))
+            .await
+            .refuses(400, "password-refused");
+        ada.post(path, change(PASSWORD)).await.is(204);
+        ada.get("/operations/").await.refuses(401, "token-revoked");
+        world.nobody().logs_in(&email, PASSWORD).await.refuses(401, "login-refused");
+        let again = world.nobody().logs_in(&email, NEW).await.is(200).text("accessToken");
+        ada.holding(&ada.id, &again).get("/operations/").await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_refused_leaves_nothing_behind() {
+    everywhere(async |world| {
+        let before = world.snapshot();
+        let new = json!({ "userGroup": "users", "email": "ada@example.org", "password": "short" });
+        let reply = world.post("/users/", new).await.refuses(400, "password-refused");
+        assert_eq!(reply.text("field"), "password");
+        assert_eq!(world.snapshot(), before);
+    })
+    .await;
+    within(&Place::KEYCLOAK, async |world| {
+        let before = world.people();
+        world.provider().world().min_password = 40;
+        let new = json!({ "userGroup": "users", "email": "ada@example.org", "password": PASSWORD });
+        let reply = world.post("/users/", new).await.refuses(400, "password-refused");
+        assert!(!reply.body.to_string().contains(PASSWORD), "{}", reply.body);
+        world.settled().await;
+        world.is_as(&before);
+    })
+    .await;
+}

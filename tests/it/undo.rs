@@ -1,0 +1,148 @@
+//! What going back leaves alone, and what it does not.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use user_manager::{
+    app::App,
+    error,
+    outcome::{Failure, Outcome},
+    query::Filter,
+    saga::{Answer, Asked, Kind, Limits, Promise, Saga, Sagas, Step, kinds},
+    store::Write,
+    systems::Systems,
+    users::{
+        Change, State, User, UserId,
+        steps::{DeleteUser, InsertUser, PatchUser},
+    },
+};
+
+use crate::matrix::{Drivers, Operation, Template, World};
+
+const NEW: &str = "00000000000000000000000a";
+
+fn fields(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn inserted(app: &App) -> (UserId, InsertUser) {
+    let id = UserId::new(app.clock.now_ms());
+    let person = fields(json!({"userGroup": "users", "email": "new@x.org", "name": "New", "phone": "+39 012"}));
+    (id.clone(), InsertUser { id, fields: person, by: "ada".to_owned() })
+}
+
+async fn read(app: &App, id: &UserId) -> Option<User> {
+    app.systems.store.get(id, &Filter::Everything).await.unwrap()
+}
+
+async fn moved(app: &App, id: &UserId, to: State) {
+    let at = read(app, id).await.unwrap().revision;
+    let write = app.systems.store.set_state(id, &at, to, "eve").await.unwrap();
+    assert!(matches!(write, Write::Now(_)));
+}
+
+#[tokio::test]
+async fn a_person_that_was_made_goes_in_whatever_state_somebody_has_put_him() {
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    for state in [State::Public, State::Draft, State::Trash, State::Deleted] {
+        let (id, insert) = inserted(&app);
+        insert.run(&app.systems).await.unwrap();
+        if state != State::Public {
+            moved(&app, &id, state).await;
+        }
+        assert_eq!(insert.fence(&app.systems).await.unwrap(), Some(()));
+        insert.undo(&app.systems, &()).await.unwrap();
+        assert_eq!(read(&app, &id).await, None, "{state:?}");
+        assert_eq!(insert.fence(&app.systems).await.unwrap(), None, "{state:?}");
+        insert.undo(&app.systems, &()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_written_since_is_not_put_back() {
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let (id, insert) = inserted(&app);
+    insert.run(&app.systems).await.unwrap();
+    let before = read(&app, &id).await.unwrap();
+    let change = Change { set: fields(json!({"name": "Ours", "email": "ours@x.org"})), unset: vec!["phone".into()] };
+    let patch = PatchUser::new(&before, change, "ada");
+    let made = patch.run(&app.systems).await.unwrap();
+    let theirs = Change { set: fields(json!({"name": "Theirs"})), unset: Vec::new() };
+    app.systems.store.change(&id, &made, &theirs, "eve").await.unwrap();
+
+    patch.undo(&app.systems, &made).await.unwrap();
+    let after = read(&app, &id).await.unwrap();
+    assert_eq!((after.text("name"), after.text("email")), (Some("Theirs"), Some("new@x.org")));
+    assert_eq!(after.text("phone"), Some("+39 012"));
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_promised_takes_nobody_whom_somebody_took_out_of_the_trash() {
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let (id, insert) = inserted(&app);
+    insert.run(&app.systems).await.unwrap();
+    moved(&app, &id, State::Trash).await;
+    moved(&app, &id, State::Draft).await;
+    DeleteUser { id: id.clone() }.keep(&app.systems).await.unwrap();
+    assert_eq!(read(&app, &id).await.map(|user| user.state), Some(State::Draft));
+}
+
+/// Its call goes unanswered, and what it made seems to come back again and again.
+#[derive(Serialize, Deserialize)]
+struct Stubborn;
+
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+
+impl Step for Stubborn {
+    const NAME: &'static str = "stubborn";
+    type Output = ();
+
+    fn late(&self, _to: &Systems) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn run(&self, _to: &Systems) -> Outcome<()> {
+        Err(Failure::unknown(error::changed_meanwhile()))
+    }
+
+    async fn fence(&self, _to: &Systems) -> Outcome<Option<()>> {
+        Ok((LOOKS.fetch_add(1, Ordering::SeqCst) < 100).then_some(()))
+    }
+
+    async fn undo(&self, _to: &Systems, (): &()) -> Outcome<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_undo_that_changes_nothing_is_not_repeated_without_a_pause() {
+    const KINDS: &[Kind] = &[kinds::step::<Stubborn>()];
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let long = Duration::from_secs(60);
+    let limits = Limits { answer_within: long, names_wait: long, attention_after: long };
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, limits);
+    let asked = Asked {
+        kind: "stubborn",
+        doing: "trying",
+        origin: Default::default(),
+        subject: None,
+        names: vec![format!("user:{NEW}")],
+        begun: Default::default(),
+        answer: Answer::AtCommit,
+    };
+    let began = world.hand.now_ms();
+    let told = sagas.run(asked, async move |saga: &mut Saga| saga.step(Stubborn).await).await;
+    assert!(told.is_err());
+    sagas.idle().await;
+    let looks = i64::from(LOOKS.load(Ordering::SeqCst));
+    assert!(world.hand.now_ms() - began > 10 * looks, "{looks} looks in {} ms", world.hand.now_ms() - began);
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
