@@ -64,7 +64,7 @@ pub async fn update(
 
             after.revision = saga.step(PatchUser::new(&user, plan.change.clone(), &by)).await?;
             if let Some((identity, from)) = account {
-                let to = account_of(&after, &from, saga.view().now_ms(), saga.operation());
+                let to = account_of(&user, &after, &from, saga.view().now_ms(), saga.operation());
                 if differs(&from, &to) {
                     saga.step(ChangeIdentity { id: identity.to_owned(), from, to }).await?;
                 }
@@ -138,26 +138,30 @@ impl Plan {
     }
 }
 
-/// The account of a user who looks like this.
-fn account_of(user: &User, from: &Account, now_ms: i64, mark: &str) -> Account {
-    let email = user.text("email").map(str::to_owned);
+/// The account of a user who looks like this, and looked like `before`.
+fn account_of(before: &User, user: &User, from: &Account, now_ms: i64, mark: &str) -> Account {
     let text = |field: &str| user.text(field).map(str::to_owned);
-    // A provider that needs a username was given the e-mail for one; it goes on following it.
-    let follows = from.username.is_some() && from.username == from.email;
-    let username = text("username").or_else(|| if follows { None } else { from.username.clone() });
+    // A username that the user does not have and did not have is none of ours; one that he gives up is no name to log in
+    // with any more.
+    let theirs = from.username.clone().filter(|_| before.text("username").is_none() && !follows(from));
     Account {
-        username,
-        email,
+        username: text("username").or(theirs),
+        email: text("email"),
         enabled: !user.identity_blocked(now_ms),
         mark: Some(mark.to_owned()),
         revision: from.revision.clone(),
     }
 }
 
+/// A provider that needs a username was given the e-mail for one; it goes on following it.
+fn follows(account: &Account) -> bool {
+    account.username.is_some() && account.username == account.email
+}
+
 fn differs(from: &Account, to: &Account) -> bool {
     let other = |a: &Option<String>, b: &Option<String>| a.as_deref().map(fold) != b.as_deref().map(fold);
-    let username = to.username.is_some() && other(&from.username, &to.username);
-    from.enabled != to.enabled || username || other(&from.email, &to.email)
+    let follows = to.username.is_none() && follows(from);
+    from.enabled != to.enabled || other(&from.email, &to.email) || (other(&from.username, &to.username) && !follows)
 }
 
 /// `{"$set": {…}, "$unset": {…: true}}`, each member once.

@@ -1,8 +1,9 @@
 //! From the making of a person to his end.
 
 use serde_json::json;
+use user_manager::users::{self, create::Draft};
 
-use crate::worlds::{PASSWORD, everywhere};
+use crate::worlds::{PASSWORD, Place, World, everywhere};
 
 #[tokio::test]
 async fn a_person_is_made_logs_in_moves_is_blocked_and_goes() {
@@ -30,6 +31,10 @@ async fn a_person_is_made_logs_in_moves_is_blocked_and_goes() {
         ada.get("/operations/").await.refuses(401, "token-revoked");
         world.nobody().logs_in("countess@example.org", PASSWORD).await.refuses(401, "login-refused");
         world.patch(&path, json!({ "$unset": { "blocked": true } })).await.is(200);
+        if world.keycloak.is_none() {
+            // What was given out before does not come back to life; a token of Keycloak's own ends by itself.
+            ada.get("/operations/").await.refuses(401, "token-revoked");
+        }
         let again = world.nobody().logs_in("countess@example.org", PASSWORD).await.is(200);
         let ada = ada.holding(&ada.id, &again.text("accessToken"));
         ada.get("/operations/").await.is(200);
@@ -46,4 +51,46 @@ async fn a_person_is_made_logs_in_moves_is_blocked_and_goes() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_username_is_a_name_to_log_in_with_for_as_long_as_one_has_it() {
+    everywhere(async |world| {
+        let ada = json!({ "userGroup": "users", "email": "ada@example.org", "username": "ada", "password": PASSWORD });
+        let path = format!("/users/{}", world.post("/users/", ada).await.is(200).id());
+        world.nobody().logs_in("Ada", PASSWORD).await.is(200);
+        world.patch(&path, json!({ "$set": { "username": "countess" } })).await.is(200);
+        world.nobody().logs_in("ada", PASSWORD).await.refuses(401, "login-refused");
+        world.nobody().logs_in("countess", PASSWORD).await.is(200);
+        world.patch(&path, json!({ "$unset": { "username": true } })).await.is(200);
+        world.nobody().logs_in("countess", PASSWORD).await.refuses(401, "login-refused");
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        let other = json!({ "userGroup": "users", "email": "other@example.org", "username": "Countess" });
+        world.post("/users/", other).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identity_that_is_kept_is_blocked_and_may_be_adopted_again() {
+    for place in Place::ALL {
+        let world = World::with(place, &[("AUTH_HARD_DELETE", "false")]).await;
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        let identity = world.get(&path).await.is(200).text("authUserId");
+        let before = world.people();
+        world.delete(&path).await.is(204);
+        world.settled().await;
+        let now = world.people();
+        assert_eq!((now.users.len(), now.identities.len()), (before.users.len() - 1, before.identities.len()));
+        assert_eq!(now.identities[&identity]["enabled"], json!(false));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        let new = json!({ "userGroup": "users", "email": "ada@example.org" });
+        world.post("/users/", new).await.refuses(409, "name-taken");
+
+        let fields = json!({ "userGroup": "users" }).as_object().unwrap().clone();
+        let draft = Draft { fields, ..Draft::default() };
+        users::adopt(&world.app, &world.inside(), identity, draft).await.unwrap();
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        world.settled().await;
+    }
 }
