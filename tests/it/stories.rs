@@ -5,6 +5,7 @@ mod changes;
 mod failures;
 mod groups;
 mod hang_up;
+mod history;
 mod last_admin;
 mod life;
 mod names;

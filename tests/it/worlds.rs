@@ -269,6 +269,11 @@ impl World {
         self.time.passes(length);
     }
 
+    /// Whoever waits and would wait least need not wait any longer.
+    pub fn ends_next_pause(&self) {
+        self.time.end_next_pause();
+    }
+
     pub fn now_ms(&self) -> i64 {
         self.app.clock.now_ms()
     }

@@ -50,6 +50,8 @@ async fn a_name_that_only_the_provider_knows_is_taken() {
         let before = world.people();
         let reply = create(world, "Lonely@example.org").await.refuses(409, "name-taken");
         assert_eq!(reply.text("field"), "email");
+        let named = json!({ "userGroup": "users", "email": "new@example.org", "username": "lonely@example.org" });
+        world.post("/users/", named).await.refuses(409, "name-taken");
         let change = json!({ "$set": { "email": "LONELY@example.org", "name": "L" } });
         world.patch(&format!("/users/{id}"), change).await.refuses(409, "name-taken");
         world.settled().await;

@@ -1,7 +1,5 @@
 //! A system stays away while an operation has to go back.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::{
@@ -29,9 +27,13 @@ async fn what_cannot_be_put_back_yet_is_shown_and_settles_when_asked_again() {
         assert!(taken.header("retry-after").is_some());
         assert_eq!(taken.header("x-operation-id"), None);
 
-        world.passes(Duration::from_secs(130));
         let attention = "/operations/?state=needs-attention";
-        world.until("somebody should look", async || world.get(attention).await.is(200).body != json!([])).await;
+        // The pauses between its attempts have grown long by then.
+        let looked_at = async || {
+            world.ends_next_pause();
+            world.get(attention).await.is(200).body != json!([])
+        };
+        world.until("somebody should look", looked_at).await;
         let shown = world.operation(&operation).await;
         assert_eq!(shown.text("state"), "needs-attention");
         assert!(shown.text("next").contains("responded with a 500 status code"), "{}", shown.body);
