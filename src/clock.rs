@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn times_survive_the_round_trip() {
-        for ms in [0, 1, 999, 1_795_239_840_123, 253_402_207_200_999] {
+        for ms in [0, 1, 999, 1_795_239_840_123, 253_402_207_199_999] {
             let text = rfc3339(ms);
             assert_eq!(parse_rfc3339(&text), Some(ms), "{text}");
             assert!(text.ends_with('Z') && text.as_bytes()[text.len() - 5] == b'.', "{text}");
