@@ -194,6 +194,10 @@ impl Settling {
             found.into_iter().map(|(seq, name, body)| self.promise(seq, &name, body)).collect();
         match promised {
             Ok(promised) => {
+                // Whoever kept them before us may have been cut off at any of them.
+                for Promised { promise, .. } in &promised {
+                    self.unanswered(promise.late(&self.engine.systems));
+                }
                 let _ = self.keep(promised, &mut Waiting::nobody()).await;
             }
             Err(error) => tracing::error!(%error, "a promise cannot be read; the operation stays as it is"),
