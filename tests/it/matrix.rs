@@ -25,7 +25,7 @@ use user_manager::{
 };
 
 use self::{
-    faulty::{FaultyIdentity, FaultyStore, Script},
+    faulty::{FaultyGrants, FaultyIdentity, FaultyStore, Script},
     model::Unfenced,
     time::Hand,
 };
@@ -144,6 +144,8 @@ impl Operation {
 const ADA: &str = "000000000000000000000001";
 const BLOCKED: &str = "000000000000000000000002";
 const ADMIN: &str = "000000000000000000000003";
+/// Whoever an operation of the sweep may touch, and his identity.
+const SUBJECTS: [&str; 6] = [ADA, "ada-identity", BLOCKED, "blocked-identity", ADMIN, "admin-identity"];
 /// An identity without a user.
 const LONELY: &str = "lonely-identity";
 
@@ -176,6 +178,8 @@ pub struct Snapshot {
     users: BTreeMap<String, Value>,
     identities: BTreeMap<String, Value>,
     grants: Vec<(String, String)>,
+    /// Everything of everybody whom the operation has nothing to do with, to the last byte.
+    bystanders: Vec<String>,
 }
 
 impl Drop for World {
@@ -219,7 +223,7 @@ impl World {
         Systems {
             store: Arc::new(FaultyStore { inner: Arc::new(store), script: script.clone() }),
             identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
-            grants: state.clone(),
+            grants: Arc::new(FaultyGrants { inner: state.clone(), script: script.clone() }),
             clock,
         }
     }
@@ -227,6 +231,22 @@ impl World {
     pub fn snapshot(&self) -> Snapshot {
         let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
             .unwrap();
+        let untouched = |id: &str| !(SUBJECTS.contains(&id) || id == LONELY) && is_seeded(id);
+        let mut rows =
+            db.prepare("SELECT id, body, created_ms, updated_ms FROM document ORDER BY collection, id").unwrap();
+        let rows = rows
+            .query_map([], |row| {
+                let times = (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?);
+                Ok((
+                    row.get::<_, String>(0)?,
+                    format!("{}: {} {times:?}", row.get::<_, String>(0)?, row.get::<_, String>(1)?),
+                ))
+            })
+            .unwrap();
+        let mut bystanders: Vec<String> =
+            rows.map(Result::unwrap).filter(|(id, _)| untouched(id)).map(|(_, row)| row).collect();
+        let accounts = self.model.accounts().into_iter().filter(|(id, _)| untouched(id));
+        bystanders.extend(accounts.map(|account| format!("{account:?}")));
         let documents = |collection: &str| -> Vec<(String, Map<String, Value>)> {
             let mut rows = db.prepare("SELECT id, body FROM document WHERE collection = ?1 ORDER BY id").unwrap();
             let rows = rows.query_map([collection], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
@@ -240,9 +260,12 @@ impl World {
             }
         };
         let names: BTreeMap<&str, String> = identities.iter().map(|(id, body)| (id.as_str(), name(body))).collect();
-        let users = documents("users").into_iter().map(|(_, mut body)| {
+        let users = documents("users").into_iter().map(|(id, mut body)| {
             for volatile in ["_id", "createdAt", "updatedAt", "updaterId"] {
                 body.remove(volatile);
+            }
+            if is_seeded(&id) {
+                body.insert("_id".to_owned(), id.into());
             }
             if let Some(linked) = body.get("authUserId").and_then(Value::as_str) {
                 // A link is compared by whom it leads to.
@@ -255,14 +278,19 @@ impl World {
         for (name, body) in users {
             assert!(seen.insert(name.clone(), body).is_none(), "two users are called {name}");
         }
-        let identities = identities.iter().map(|(_, body)| {
+        let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        for (id, body) in &identities {
             let mut body = body.clone();
             // Who wrote it last, and when sessions ended, are no part of what a person is.
             for volatile in ["mark", "revision", "version", "notBeforeMs"] {
                 body.remove(volatile);
             }
-            (name(&body), Value::Object(body))
-        });
+            if is_seeded(id) {
+                body.insert("id".to_owned(), id.as_str().into());
+            }
+            let name = name(&body);
+            assert!(known.insert(name.clone(), Value::Object(body)).is_none(), "two identities are called {name}");
+        }
         let mut grants = db.prepare("SELECT user, permission FROM \"grant\" ORDER BY user, permission").unwrap();
         let grants = grants.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
         let ids: BTreeMap<String, String> =
@@ -270,7 +298,7 @@ impl World {
         let grants = grants
             .map(Result::unwrap)
             .map(|(user, permission)| (ids.get(&user).cloned().unwrap_or_else(|| "nobody".to_owned()), permission));
-        Snapshot { users: seen, identities: identities.collect(), grants: grants.collect() }
+        Snapshot { users: seen, identities: known, grants: grants.collect(), bystanders }
     }
 
     /// What is left of names and operations: nothing, once all is settled.
@@ -287,6 +315,11 @@ impl World {
         left.extend(texts("SELECT 'kept a body ' || operation FROM step WHERE body IS NOT NULL"));
         left
     }
+}
+
+/// Whether somebody with that id stood there before.
+fn is_seeded(id: &str) -> bool {
+    id.starts_with("00000000000000000000000") || id.ends_with("-identity")
 }
 
 /// How a person is called in a snapshot.
@@ -456,6 +489,9 @@ fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
         };
     compare("user", &before.users, &after.users, &now.users);
     compare("identity", &before.identities, &after.identities, &now.identities);
+    if now.bystanders != before.bystanders {
+        lines.push(format!("bystanders: before {:?} now {:?}", before.bystanders, now.bystanders));
+    }
     lines.push(format!("grants: before {:?} after {:?} now {:?}", before.grants, after.grants, now.grants));
     lines.join("; ")
 }

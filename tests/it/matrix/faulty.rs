@@ -19,6 +19,7 @@ use user_manager::{
     identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing},
     outcome::{Failure, Outcome},
     query::Filter,
+    state::{self, Grants},
     store::{Landed, Store, Write},
     users::{Change, Revision, State, User, UserId},
 };
@@ -400,5 +401,56 @@ impl Identity for FaultyIdentity {
 
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+}
+
+/// Our own state: whatever becomes of a write there is known at once, or the process ends. So all that can befall a call is
+/// to be refused, to be carried out by a process that dies, or to be lost with it.
+pub struct FaultyGrants {
+    pub inner: Arc<dyn Grants>,
+    pub script: Arc<Script>,
+}
+
+impl FaultyGrants {
+    async fn pass<T>(&self, call: impl Future<Output = Result<T, state::Error>>) -> Result<T, state::Error> {
+        match self.script.next().await {
+            Some(Fault::Refused) => Err(state::Error::Unavailable("refused".to_owned())),
+            Some(Fault::LostNot | Fault::LateBefore(_) | Fault::LateAfter(_) | Fault::LateAtTheEnd) => {
+                Err(state::Error::Fatal("nobody can say".to_owned()))
+            }
+            Some(Fault::LostDone) => {
+                call.await?;
+                Err(state::Error::Fatal("nobody can say".to_owned()))
+            }
+            Some(Fault::Panic) => {
+                call.await?;
+                panic!("{PLANTED}");
+            }
+            Some(Fault::Crash) => {
+                call.await?;
+                self.script.crashed.notify_one();
+                std::future::pending().await
+            }
+            None => call.await,
+        }
+    }
+}
+
+#[async_trait]
+impl Grants for FaultyGrants {
+    async fn of(&self, user: &str) -> Result<Vec<String>, state::Error> {
+        self.pass(self.inner.of(user)).await
+    }
+
+    async fn grant(&self, user: &str, permissions: &[String]) -> Result<Vec<String>, state::Error> {
+        self.pass(self.inner.grant(user, permissions)).await
+    }
+
+    async fn revoke(&self, user: &str, permissions: &[String]) -> Result<(), state::Error> {
+        self.pass(self.inner.revoke(user, permissions)).await
+    }
+
+    async fn holders(&self, permission: &str) -> Result<Vec<String>, state::Error> {
+        self.pass(self.inner.holders(permission)).await
     }
 }
