@@ -29,6 +29,7 @@ use user_manager::{
     clock::Clock,
     config::Config,
     identity::{Account, AuthUserId},
+    state::journal::{New, Origin},
     users::{self, create::Draft},
 };
 
@@ -375,4 +376,19 @@ async fn person(app: &App, nobody: &Asker, group: &str, email: &str, permissions
     let id = users::create(app, &caller, draft).await.unwrap();
     let token = nobody.logs_in(email, PASSWORD).await.is(200).text("accessToken");
     nobody.holding(id.as_str(), &token)
+}
+
+#[tokio::test]
+#[should_panic(expected = "holds email:somebody@example.org")]
+async fn a_world_in_which_a_name_is_still_held_is_not_left_in_silence() {
+    let world = World::at(Place::Embedded).await;
+    let new = New {
+        id: "1".to_owned(),
+        kind: "create-user".to_owned(),
+        origin: Origin::default(),
+        subject: None,
+        names: vec!["email:somebody@example.org".to_owned()],
+        began_ms: 0,
+    };
+    world.app.journal.begin(new).await.unwrap();
 }

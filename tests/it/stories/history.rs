@@ -36,7 +36,8 @@ impl Chance {
 async fn after_many_deeds_at_once_and_many_failures_everybody_is_whole() {
     for (seed, place) in (1..).zip(Place::ALL) {
         eprintln!("in the world {place:?}");
-        let settings = [("CALL_TIMEOUT", "500ms"), ("NAMES_WAIT", "200ms"), ("ANSWER_WITHIN", "2s")];
+        let settings =
+            [("CALL_TIMEOUT", "500ms"), ("NAMES_WAIT", "200ms"), ("ANSWER_WITHIN", "2s"), ("AUTH_LATE_WINDOW", "1s")];
         let world = World::with(place, &settings).await;
         let clients = (1..=CLIENTS).map(|number| lives(&world, Chance(seed * 1000 + number)));
         let mut chance = Chance(seed);
