@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::state::{Collection, Documents, Grants, Insert, Keys, Replace};
+use crate::state::{
+    Collection, Documents, Grants, Insert, Journal, Keys, Replace,
+    journal::{Appended, Begun, New, Origin, Record},
+};
 
 fn open(directory: &tempfile::TempDir) -> Arc<Sqlite> {
     Sqlite::open(&directory.path().join("state.db"), Clock::system()).unwrap()
@@ -159,6 +162,31 @@ async fn everything_is_there_again_after_closing() {
     for name in names() {
         let mode = std::fs::metadata(directory.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn operations_that_overlap_are_read_again_at_every_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = async || journal::SqliteJournal::open(open(&directory), vec![7; 32], Clock::system()).await.unwrap();
+    let new = |id: &str| New {
+        id: id.to_owned(),
+        kind: "create-user".to_owned(),
+        origin: Origin::default(),
+        subject: None,
+        names: vec![format!("user:{id}")],
+        began_ms: 1,
+    };
+    let first = open().await;
+    for id in ["settled", "left"] {
+        assert_eq!(first.begin(new(id)).await.unwrap(), Begun::Fresh);
+    }
+    let end = || vec![Record::Commit { promises: Vec::new() }, Record::End];
+    assert_eq!(first.append("settled", end()).await.unwrap(), Appended::Written);
+    drop(first);
+    // The one that was left keeps the chain from being read from any later: of the other only the end is heard.
+    for _ in 0..3 {
+        assert_eq!(open().await.unsettled().await.unwrap(), 1);
     }
 }
 

@@ -67,6 +67,7 @@ impl Chain {
     /// anew. `Err` inside: what does not fit.
     pub fn verify(&self, db: &Connection) -> rusqlite::Result<Result<(), Damage>> {
         let (mut seq, mut before) = checkpoint(db)?;
+        let since = seq;
         if seq > 0 && link_at(db, seq)?.as_ref() != Some(&before) {
             return Ok(damage(format!("write {seq}, where the chain was checked last, is not what was written")));
         }
@@ -88,11 +89,13 @@ impl Chain {
             };
             let told = open.entry(operation.clone()).or_default();
             told.hear(Write { seq: at, fence, at_ms, words });
-            if !told.begun() {
+            if !told.begun() && !begun_before(db, &operation, since)? {
                 return Ok(damage(format!("operation {operation} was never begun")));
             }
             if told.settled() {
-                if let Err(damage) = self.compare(db, &operation, told)? {
+                // Where it began before an operation that was left unsettled, only its end was heard.
+                let compared = if told.begun() { self.compare(db, &operation, told)? } else { Ok(()) };
+                if let Err(damage) = compared {
                     return Ok(Err(damage));
                 }
                 open.remove(&operation);
@@ -160,6 +163,12 @@ fn head(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
 
 fn link_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Digest>> {
     db.query_row("SELECT digest FROM chain WHERE seq = ?1", [seq], |row| row.get(0)).optional()
+}
+
+/// Whether it was under way at that write, and has been settled since. Whatever is not settled began after the checkpoint.
+fn begun_before(db: &Connection, operation: &str, checkpoint: i64) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM operation WHERE id = ?1 AND first_write <= ?2 AND state IN ('done', 'undone')")?
+        .exists(params![operation, checkpoint])
 }
 
 fn checkpoint(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
