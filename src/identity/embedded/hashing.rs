@@ -98,10 +98,12 @@ impl Place {
         let held = self.held;
         let job: Job = Box::new(move |memory| {
             // Who asked may have hung up while he waited.
-            if !reply.is_closed() {
-                let _ = reply.send(work(memory));
-            }
+            let told = (!reply.is_closed()).then(|| work(memory));
+            // Whoever has his answer takes up no place any more.
             drop(held);
+            if let Some(told) = told {
+                let _ = reply.send(told);
+            }
         });
         self.queue.lock().jobs.push_back(job);
         self.queue.ready.notify_one();
