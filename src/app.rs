@@ -57,7 +57,7 @@ pub struct App {
 /// Why the program does not start. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{0}; STATE_LOCK_WAIT says how long to wait for it")]
+    #[error("STATE: {0}")]
     Locked(#[from] NotLocked),
     #[error("STATE: {0}")]
     State(#[from] sqlite::OpenError),
@@ -166,7 +166,8 @@ impl App {
 
     /// Ends with a sentence when a write of the state has failed for good and the process must end.
     pub fn fatal(&self) -> impl Future<Output = String> + Send + use<> {
-        self.state.fatal()
+        let fatal = self.state.fatal();
+        async move { format!("STATE: {}; the next start looks what is there", state::Error::Fatal(fatal.await)) }
     }
 
     /// Whether our own state can be written.

@@ -69,6 +69,8 @@ impl Sqlite {
         create(file)?;
         let mut connection = connect(file).map_err(|error| unusable(&error))?;
         migrations::bring_up_to_date(&mut connection, file)?;
+        // The log of changes is there by now, but SQLite overlooks it when its name is not made durable.
+        File::open(directory(file)).and_then(|directory| directory.sync_all()).map_err(|error| unusable(&error))?;
         let readers = Readers::start(file).map_err(|error| unusable(&error))?;
         let writer = Writer::start(connection, writing).map_err(|error| unusable(&error))?;
         Ok(Arc::new(Self { clock, readers, writer }))
@@ -114,7 +116,7 @@ fn create(file: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     let unusable = |error: &dyn std::fmt::Display| OpenError::unusable(file, error);
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory(file);
     create_directory(directory).map_err(|error| unusable(&error))?;
     let unborn = file.with_added_extension("new");
     match fs::remove_file(&unborn) {
@@ -132,6 +134,10 @@ fn create(file: &Path) -> Result<(), OpenError> {
         File::open(directory)?.sync_all()
     };
     durable().map_err(|error: io::Error| unusable(&error))
+}
+
+fn directory(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn connect(file: &Path) -> rusqlite::Result<Connection> {

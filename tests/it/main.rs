@@ -11,6 +11,7 @@ mod damage;
 mod house;
 mod keycloak;
 mod matrix;
+mod memory;
 mod plane_d;
 mod plane_d_identity;
 mod plane_d_store;

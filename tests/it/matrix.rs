@@ -24,6 +24,8 @@ use user_manager::{
     users::{self, Change, State, UserId, create::Draft, rules::Precondition},
 };
 
+pub use crate::memory::memory;
+
 use self::{
     faulty::{FaultyGrants, FaultyIdentity, FaultyStore, Script},
     model::Unfenced,
@@ -330,12 +332,6 @@ fn name(body: &Map<String, Value>) -> String {
 
 fn names() -> Vec<String> {
     vec!["email".to_owned(), "username".to_owned()]
-}
-
-/// Where files cost no disk, if there is such a place: what is durable is not the question here.
-pub fn memory() -> PathBuf {
-    let shared = PathBuf::from("/dev/shm");
-    if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
 
 fn config(directory: &Path, hard_delete: &str) -> Arc<Config> {

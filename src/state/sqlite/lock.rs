@@ -21,7 +21,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum NotLocked {
     /// Another process has it. What it wrote about itself; empty where it could not be read.
-    #[error("the state is in use by process {pid} since {since}")]
+    #[error("in use by process {pid} since {since}; STATE_LOCK_WAIT says how long to wait for it")]
     Held { pid: String, since: String },
     #[error("{path} cannot be locked: {error}")]
     Unusable { path: String, error: io::Error },

@@ -187,9 +187,19 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<Vec<R
         }
         run("RELEASE job").map_err(|error| broken(connection, &error))?;
     }
-    // Whatever a commit complains of, even a full disk, may have come after the record that counts was written.
-    run("COMMIT").map_err(|error| Broken::Open(error.to_string()))?;
+    run("COMMIT").map_err(|error| uncommitted(connection, &error))?;
     Ok(verdicts)
+}
+
+/// Whatever a commit complains of may have come after the record that counts was written, and stays open. But for a full
+/// disk: SQLite tells it of a write that was cut short, and the record that counts is the last write of a commit, its fsync
+/// aside; what fails there has other names (<https://sqlite.org/walformat.html>, `sqlite3WalFrames`). Were the disk one
+/// whose sectors tear, copies of that record would follow it: we never ask for that (`SQLITE_IOCAP_POWERSAFE_OVERWRITE`).
+fn uncommitted(connection: &Connection, error: &rusqlite::Error) -> Broken {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) && connection.is_autocommit() {
+        return Broken::TakenBack(error.to_string());
+    }
+    Broken::Open(error.to_string())
 }
 
 /// Some errors are not the job's but the disk's or the file's; SQLite may have taken the whole transaction back already.

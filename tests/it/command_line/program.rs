@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -11,12 +12,14 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::memory::memory;
+
 /// A directory for the state.
 pub struct State(tempfile::TempDir);
 
 impl State {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir_in(memory()).unwrap())
     }
 
     pub fn path(&self) -> &Path {
@@ -75,6 +78,7 @@ impl Drop for Process {
 /// What a server said in its life.
 #[derive(Debug)]
 pub struct Stopped {
+    /// The number of a signal as a negative one.
     pub code: i32,
     pub out: String,
     pub err: Vec<String>,
@@ -83,8 +87,15 @@ pub struct Stopped {
 impl Program {
     /// Waits until it listens.
     pub fn start(state: &State, settings: &[(&str, &str)]) -> Self {
+        let started = Self::try_start(state, &[], settings);
+        started.unwrap_or_else(|stopped| panic!("it did not start: {stopped:?}"))
+    }
+
+    /// The same with arguments; what it said where it ended before it listened.
+    pub fn try_start(state: &State, line: &[&str], settings: &[(&str, &str)]) -> Result<Self, Stopped> {
         let mut process = Process(
             command(state, settings)
+                .args(line)
                 .env("HTTP_PORT", "0")
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -104,10 +115,10 @@ impl Program {
             };
             log.lines().map(keep).collect()
         });
-        let Ok(address) = address.recv() else {
-            panic!("it did not start: {:?}", lines.join().unwrap());
-        };
-        Self { process, lines, address, client: reqwest::Client::new() }
+        match address.recv() {
+            Ok(address) => Ok(Self { process, lines, address, client: reqwest::Client::new() }),
+            Err(mpsc::RecvError) => Err(ended(process, lines)),
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -115,13 +126,15 @@ impl Program {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn stop(mut self) -> Stopped {
+    pub fn stop(self) -> Stopped {
         let pid = rustix::process::Pid::from_child(&self.process.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let mut out = String::new();
-        self.process.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        let code = self.process.0.wait().unwrap().code().unwrap();
-        Stopped { code, out, err: self.lines.join().unwrap() }
+        self.ends()
+    }
+
+    /// Waits until it ends.
+    pub fn ends(self) -> Stopped {
+        ended(self.process, self.lines)
     }
 
     /// An access token, if the name and the password are right.
@@ -143,13 +156,35 @@ impl Program {
         self.send(self.client.post(self.url(path)).bearer_auth(token).json(&body)).await
     }
 
+    /// Tries an operation again at once.
+    pub async fn retry(&self, operation: &str, token: &str) -> (u16, Value) {
+        self.send(self.client.post(self.url(&format!("/operations/{operation}/retry"))).bearer_auth(token)).await
+    }
+
+    /// [`Program::post`] of somebody who may be left without an answer.
+    pub async fn try_post(&self, path: &str, token: &str, body: Value) -> Option<(u16, Value)> {
+        Self::try_send(self.client.post(self.url(path)).bearer_auth(token).json(&body)).await.ok()
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
-        let answer = request.send().await.unwrap();
+        Self::try_send(request).await.unwrap()
+    }
+
+    async fn try_send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+        let answer = request.send().await?;
         let status = answer.status().as_u16();
-        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
+}
+
+fn ended(mut process: Process, lines: JoinHandle<Vec<String>>) -> Stopped {
+    let mut out = String::new();
+    process.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let status = process.0.wait().unwrap();
+    let code = status.code().or(status.signal().map(|signal| -signal)).unwrap();
+    Stopped { code, out, err: lines.join().unwrap() }
 }

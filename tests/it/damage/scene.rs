@@ -44,6 +44,8 @@ pub struct Scene {
     pub log: Vec<u8>,
     /// The database with the log folded into it.
     pub folded: Vec<u8>,
+    /// When that was.
+    pub killed_ms: i64,
     /// The journal after every write there was.
     pub history: Vec<String>,
     /// Each person as he was when the process began, and as he is when everything is settled.
@@ -75,6 +77,8 @@ impl Scene {
     pub async fn make() -> Self {
         let directory = tempfile::tempdir_in(memory()).unwrap();
         let hand = Hand::default();
+        // Whoever opens it later has a clock that went back.
+        hand.advance(Duration::from_hours(1)).await;
         seed(&open(directory.path(), &hand).await.unwrap(), &hand).await;
         let before = people(directory.path());
         let seeded = fs::read(directory.path().join(DATABASE)).unwrap();
@@ -91,7 +95,8 @@ impl Scene {
         let cell = Cell::new(&database, &log);
         settle(cell.path()).await;
         let after = people(cell.path());
-        Self { database, log, folded, history, before, after, subjects: asked }
+        let killed_ms = hand.now_ms();
+        Self { database, log, folded, killed_ms, history, before, after, subjects: asked }
     }
 
     /// Opens these files as a new process would, and looks at the journal.
@@ -280,7 +285,7 @@ async fn life<T>(
     ((subjects, seen), history)
 }
 
-async fn create(app: &App, email: &str, username: &str) -> Result<UserId, user_manager::error::Error> {
+pub async fn create(app: &App, email: &str, username: &str) -> Result<UserId, user_manager::error::Error> {
     let fields = json!({ "userGroup": "users", "email": email, "username": username, "name": "Somebody" });
     let draft = Draft { fields: fields.as_object().unwrap().clone(), ..Draft::default() };
     users::create(app, &Caller::inside("test", "system", "request-1"), draft).await
