@@ -8,6 +8,7 @@ mod calls;
 mod command_line;
 mod crud_service;
 mod damage;
+mod holding;
 mod house;
 mod keycloak;
 mod matrix;

@@ -303,20 +303,37 @@ impl World {
         Snapshot { users: seen, identities: known, grants: grants.collect(), bystanders }
     }
 
+    /// The names that operations hold now.
+    pub fn held(&self) -> Vec<String> {
+        held(&self.file())
+    }
+
+    /// Where its state lies.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("state.db")
+    }
+
     /// What is left of names and operations: nothing, once all is settled.
     pub fn leftovers(&self) -> Vec<String> {
+        let mut left = self.held().into_iter().map(|name| format!("held {name}")).collect::<Vec<_>>();
         let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
             .unwrap();
         let texts = |sql: &str| -> Vec<String> {
             db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        let mut left = texts("SELECT 'held ' || name FROM hold");
         left.extend(texts(
             "SELECT 'unsettled ' || id || ' ' || state FROM operation WHERE state NOT IN ('done', 'undone')",
         ));
         left.extend(texts("SELECT 'kept a body ' || operation FROM step WHERE body IS NOT NULL"));
         left
     }
+}
+
+/// The names that operations hold, by the state in that file.
+pub fn held(file: &Path) -> Vec<String> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut names = db.prepare("SELECT name FROM hold ORDER BY name").unwrap();
+    names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 /// Whether somebody with that id stood there before.
@@ -462,13 +479,22 @@ pub fn judge(world: &World, before: &Snapshot, after: &Snapshot, told: Option<&R
         (_, true) => Seen::After,
         _ => return Seen::Broken(format!("half: {}", difference(before, after, &now))),
     };
-    let code = told.and_then(|told| told.as_ref().err()).map(Error::code);
-    let true_word = match (told, code) {
-        (None, _) | (_, Some(Code::OutcomePending)) => true,
-        (Some(Ok(())), _) | (_, Some(Code::Resumable)) => now == *after,
-        (Some(Err(_)), _) => now == *before,
-    };
-    if true_word { seen } else { Seen::Broken(format!("told {told:?}, and it is {seen:?}")) }
+    let promised = matches!(told, Some(Err(error)) if error.code() == Code::Resumable);
+    if told.is_none_or(|told| is_true(told, &now, before, after)) && (!promised || now == *after) {
+        seen
+    } else {
+        Seen::Broken(format!("told {told:?}, and it is {seen:?}"))
+    }
+}
+
+/// Whether what the caller was told holds in that world.
+pub fn is_true(told: &Result<(), Error>, now: &Snapshot, before: &Snapshot, after: &Snapshot) -> bool {
+    match told.as_ref().map_err(Error::code) {
+        // It goes on by itself: whichever it will be.
+        Err(Code::OutcomePending | Code::Resumable) => true,
+        Ok(()) => now == after,
+        Err(_) => now == before,
+    }
 }
 
 fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {

@@ -17,7 +17,7 @@ use user_manager::error::{self, Error};
 use crate::matrix::{
     Drivers, Operation, Seen, Snapshot, Template, World,
     faulty::{Fault, PLANTED, Script, Then},
-    judge, wanted, wanted_all,
+    is_true, judge, wanted, wanted_all,
 };
 
 /// Fewer cells than this is a failure: something is no longer looked at. More asks to raise it.
@@ -94,10 +94,14 @@ async fn cell(
     // A panic outside the operation's own task is the caller's to see, as a defect of ours.
     let told = AssertUnwindSafe(operation.ask(&life.app)).catch_unwind().await;
     let told = told.unwrap_or_else(|_| Err(error::internal("a panic")));
+    let told_at = world.snapshot();
     life.app.sagas.idle().await;
     // What a task left when it panicked on its way back is looked for from time to time.
     life.app.sagas.recover().await.unwrap();
     life.app.sagas.idle().await;
+    if !is_true(&told, &told_at, before, after) {
+        return (life.script.calls(), Seen::Broken(format!("told {told:?} before it was so")));
+    }
     let open = world.hand.still_open();
     if open > 0 {
         return (life.script.calls(), Seen::Broken(format!("settled while {open} calls could still land")));

@@ -1,7 +1,10 @@
 //! What going back leaves alone, and what it does not.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,6 +13,7 @@ use serde_json::{Map, Value, json};
 use user_manager::{
     app::App,
     error,
+    identity::Account,
     outcome::{Failure, Outcome},
     query::Filter,
     saga::{Answer, Asked, Kind, Limits, Promise, Saga, Sagas, Step, kinds},
@@ -17,7 +21,7 @@ use user_manager::{
     systems::Systems,
     users::{
         Change, State, User, UserId,
-        steps::{DeleteUser, InsertUser, PatchUser},
+        steps::{ChangeIdentity, DeleteUser, InsertUser, PatchUser},
     },
 };
 
@@ -94,6 +98,24 @@ async fn a_deletion_that_was_promised_takes_nobody_whom_somebody_took_out_of_the
     assert_eq!(read(&app, &id).await.map(|user| user.state), Some(State::Draft));
 }
 
+const LIMITS: Limits = Limits {
+    answer_within: Duration::from_secs(60),
+    names_wait: Duration::from_secs(60),
+    attention_after: Duration::from_secs(60),
+};
+
+fn asked(kind: &'static str) -> Asked {
+    Asked {
+        kind,
+        doing: "trying",
+        origin: Default::default(),
+        subject: None,
+        names: vec![format!("user:{NEW}")],
+        begun: Default::default(),
+        answer: Answer::AtCommit,
+    }
+}
+
 /// Its call goes unanswered, and what it made seems to come back again and again.
 #[derive(Serialize, Deserialize)]
 struct Stubborn;
@@ -126,23 +148,84 @@ async fn an_undo_that_changes_nothing_is_not_repeated_without_a_pause() {
     const KINDS: &[Kind] = &[kinds::step::<Stubborn>()];
     let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
     let app = world.live(|journal| journal).await.app;
-    let long = Duration::from_secs(60);
-    let limits = Limits { answer_within: long, names_wait: long, attention_after: long };
-    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, limits);
-    let asked = Asked {
-        kind: "stubborn",
-        doing: "trying",
-        origin: Default::default(),
-        subject: None,
-        names: vec![format!("user:{NEW}")],
-        begun: Default::default(),
-        answer: Answer::AtCommit,
-    };
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS);
     let began = world.hand.now_ms();
-    let told = sagas.run(asked, async move |saga: &mut Saga| saga.step(Stubborn).await).await;
+    let told = sagas.run(asked("stubborn"), async move |saga: &mut Saga| saga.step(Stubborn).await).await;
     assert!(told.is_err());
     sagas.idle().await;
     let looks = i64::from(LOOKS.load(Ordering::SeqCst));
     assert!(world.hand.now_ms() - began > 10 * looks, "{looks} looks in {} ms", world.hand.now_ms() - began);
     assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// Says when it is put back. Where it is told to, its call goes unanswered.
+#[derive(Serialize, Deserialize)]
+struct Telling {
+    number: u32,
+    answers: bool,
+}
+
+static TOLD: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+impl Step for Telling {
+    const NAME: &'static str = "telling";
+    type Output = ();
+
+    fn late(&self, _to: &Systems) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn run(&self, _to: &Systems) -> Outcome<()> {
+        if self.answers { Ok(()) } else { Err(Failure::unknown(error::changed_meanwhile())) }
+    }
+
+    async fn fence(&self, _to: &Systems) -> Outcome<Option<()>> {
+        TOLD.lock().unwrap().push(10 * self.number);
+        Ok(None)
+    }
+
+    async fn undo(&self, _to: &Systems, (): &()) -> Outcome<()> {
+        TOLD.lock().unwrap().push(self.number);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn after_an_unanswered_call_nothing_goes_on_and_the_last_step_is_put_back_first() {
+    const KINDS: &[Kind] = &[kinds::step::<Telling>()];
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS);
+    let told = sagas
+        .run(asked("telling"), async move |saga: &mut Saga| {
+            saga.step(Telling { number: 1, answers: true }).await?;
+            saga.step(Telling { number: 2, answers: true }).await?;
+            // A body that overhears it does not get on.
+            let _ = saga.step(Telling { number: 3, answers: false }).await;
+            assert!(saga.step(Telling { number: 4, answers: true }).await.is_err());
+            Ok(())
+        })
+        .await;
+    assert!(told.is_err());
+    sagas.idle().await;
+    assert_eq!(*TOLD.lock().unwrap(), [30, 2, 1]);
+}
+
+#[tokio::test]
+async fn an_account_that_another_operation_has_written_since_is_not_put_back() {
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let id = "ada-identity".to_owned();
+    let account = async || app.systems.identity.get(&id).await.unwrap().unwrap();
+    let write = async |name: &str| {
+        let from = account().await;
+        let to = Account { username: Some(name.to_owned()), mark: Some(name.to_owned()), ..from.clone() };
+        let change = ChangeIdentity { id: id.clone(), from, to };
+        change.run(&app.systems).await.unwrap();
+        change
+    };
+    let ours = write("ours").await;
+    write("theirs").await;
+    ours.undo(&app.systems, &()).await.unwrap();
+    assert_eq!(account().await.username.as_deref(), Some("theirs"));
 }
