@@ -144,6 +144,12 @@ impl Script {
         }
     }
 
+    /// Whether some call is planned to land after it went unanswered.
+    pub fn lets_land(&self) -> bool {
+        let late = |fault: &Fault| matches!(fault, Fault::LateBefore(_) | Fault::LateAfter(_) | Fault::LateAtTheEnd);
+        self.plan.lock().unwrap().faults.iter().any(|(_, fault)| late(fault))
+    }
+
     /// The process dies after it has carried out that call.
     pub fn crash_at(&self, nth: u32) {
         self.plan.lock().unwrap().faults.push((nth, Fault::Crash));
