@@ -13,6 +13,7 @@ mod house;
 mod keycloak;
 mod matrix;
 mod memory;
+mod moments;
 mod plane_d;
 mod plane_d_identity;
 mod plane_d_store;

@@ -4,7 +4,6 @@
 pub mod crud;
 pub mod fault;
 pub mod keycloak;
-mod moments;
 
 use std::{
     convert::Infallible,

@@ -11,12 +11,14 @@ use user_manager::{
     users::UserId,
 };
 
-use super::{
-    Twin,
-    crud::Crud,
-    fault::{Fault, Lands, Plan},
+use crate::{
+    plane_d::patience,
+    twins::{
+        Twin,
+        crud::Crud,
+        fault::{Fault, Lands, Plan},
+    },
 };
-use crate::plane_d::patience;
 
 const ADA: &str = "650000000000000000000001";
 
