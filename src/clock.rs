@@ -38,7 +38,7 @@ impl Clock {
         rfc3339(self.now_ms())
     }
 
-    /// As [`uuid`], by this clock's time.
+    /// As `uuid`, by this clock's time.
     pub fn uuid(&self) -> uuid::Uuid {
         uuid(self.now_ms())
     }
