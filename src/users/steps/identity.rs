@@ -93,3 +93,18 @@ impl Promise for DeleteIdentity {
         to.identity.delete(&self.id).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_journal_gets_of_a_creation_holds_no_password() {
+        let password = Some(SecretString::from("correct horse"));
+        let step = CreateIdentity { chosen: None, account: Account::default(), password };
+        let journalled = serde_json::to_string(&step).unwrap();
+        assert!(!journalled.contains("horse"), "{journalled}");
+        let revived: CreateIdentity = serde_json::from_str(&journalled).unwrap();
+        assert!(revived.password.is_none());
+    }
+}
