@@ -10,6 +10,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::memory::memory;
@@ -126,10 +127,16 @@ impl Program {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn stop(self) -> Stopped {
-        let pid = rustix::process::Pid::from_child(&self.process.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    pub fn stop(mut self) -> Stopped {
+        if !self.has_ended() {
+            let pid = rustix::process::Pid::from_child(&self.process.0);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
         self.ends()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.process.0.try_wait().unwrap().is_some()
     }
 
     /// Waits until it ends.
@@ -161,9 +168,13 @@ impl Program {
         self.send(self.client.post(self.url(&format!("/operations/{operation}/retry"))).bearer_auth(token)).await
     }
 
-    /// [`Program::post`] of somebody who may be left without an answer.
-    pub async fn try_post(&self, path: &str, token: &str, body: Value) -> Option<(u16, Value)> {
-        Self::try_send(self.client.post(self.url(path)).bearer_auth(token).json(&body)).await.ok()
+    /// Whatever is asked, by somebody who may be left without an answer.
+    pub async fn try_ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Option<(u16, Value)> {
+        let mut request = self.client.request(method, self.url(path)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Self::try_send(request).await.ok()
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {

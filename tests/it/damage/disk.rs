@@ -10,6 +10,7 @@ use std::{
     sync::LazyLock,
 };
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,7 +37,7 @@ async fn a_failed_fsync_ends_the_program_and_is_never_repeated() {
                 None
             }
             Ok(program) => {
-                let answer = program.try_post("/users/", &template.token, ada()).await;
+                let answer = program.try_ask(Method::POST, "/users/", &template.token, Some(ada())).await;
                 if cell.failed().is_none() || cell.overlooks() {
                     program.stop();
                     if cell.failed().is_none() {
