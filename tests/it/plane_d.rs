@@ -60,7 +60,7 @@ impl Play {
     pub fn calls(&self) -> Calls {
         let told_again = matches!(self.row.fault, Fault::Status { status: 429, wait: Some(0), .. });
         let ms = if self.row.fault.hangs() {
-            150
+            500
         } else if told_again && self.lasts == Lasts::On {
             400
         } else {
@@ -97,7 +97,7 @@ where
 {
     let clock = Clock::system();
     let began = clock.now_ms();
-    let results: Vec<_> = stream::iter(cells).buffer_unordered(12).collect().await;
+    let results: Vec<_> = stream::iter(cells).buffer_unordered(32).collect().await;
     let count = |told| results.iter().filter(|(_, result)| *result == Ok(told)).count();
     let broken: Vec<_> =
         results.iter().filter_map(|(name, result)| Some(format!("{name}: {}", result.as_ref().err()?))).collect();
