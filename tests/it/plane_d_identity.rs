@@ -113,10 +113,12 @@ async fn whatever_happens_to_a_call_the_identity_in_keycloak_tells_the_truth() {
                     continue;
                 }
                 let calls = clean(case, mode, token).await;
-                cells.extend(Play::all(calls).into_iter().map(|play| async move {
-                    let name = format!("D/identity/{case:?}/keycloak {mode:?}/{token:?}/{}", play.name());
-                    let result = Box::pin(cell(case, mode, token, play)).await;
-                    (name, result)
+                cells.extend(Play::all(calls).into_iter().map(|play| {
+                    move || async move {
+                        let name = format!("D/identity/{case:?}/keycloak {mode:?}/{token:?}/{}", play.name());
+                        let result = Box::pin(cell(case, mode, token, play)).await;
+                        (name, result)
+                    }
                 }));
             }
         }

@@ -187,9 +187,11 @@ async fn whatever_happens_to_a_call_the_store_in_a_crud_service_tells_the_truth(
     let mut cells = Vec::new();
     for case in Case::ALL {
         let calls = clean(case).await;
-        cells.extend(Play::all(calls).into_iter().map(|play| async move {
-            let name = format!("D/store/{case:?}/crud-service/{}", play.name());
-            (name, Box::pin(cell(case, play)).await)
+        cells.extend(Play::all(calls).into_iter().map(|play| {
+            move || async move {
+                let name = format!("D/store/{case:?}/crud-service/{}", play.name());
+                (name, Box::pin(cell(case, play)).await)
+            }
         }));
     }
     account("D store", FLOOR, cells).await;
