@@ -8,7 +8,7 @@ mod settle;
 pub use kinds::{Kind, Promise, Step};
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
@@ -71,6 +71,8 @@ struct Engine {
     limits: Limits,
     /// The operations that a task of ours is at work on; notified to try again at once.
     alive: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Those which this program cannot read.
+    set_aside: Mutex<HashSet<String>>,
     /// Some names were released, or some operation has ended.
     released: Notify,
     stopping: AtomicBool,
@@ -122,6 +124,7 @@ impl Sagas {
             kinds: Kinds(kinds),
             limits,
             alive: Mutex::default(),
+            set_aside: Mutex::default(),
             released: Notify::new(),
             stopping: AtomicBool::new(false),
         };
@@ -156,6 +159,7 @@ impl Sagas {
 
     /// Tries an unsettled operation again at once. Whether a task of ours is at work on it.
     pub fn nudge(&self, operation: &str) -> bool {
+        self.engine.set_aside().remove(operation);
         let alive = self.engine.alive();
         let task = alive.get(operation);
         if let Some(task) = task {
@@ -271,6 +275,10 @@ impl Engine {
 
     fn alive(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         lock(&self.alive)
+    }
+
+    fn set_aside(&self) -> MutexGuard<'_, HashSet<String>> {
+        lock(&self.set_aside)
     }
 }
 

@@ -25,8 +25,8 @@ pub trait Store: Send + Sync + 'static {
     /// `NotDone` with `name-taken` when the store's own unique fields refuse it, and after [`Store::close`].
     async fn insert(&self, id: &UserId, fields: &Map<String, Value>, by: &str) -> Outcome<()>;
 
-    /// The fence of an insert: whether it landed. Where it did not, it can never land any more.
-    async fn close(&self, id: &UserId) -> Outcome<Landed>;
+    /// The fence of an insert of these fields: whether it landed. Where it did not, it can never land any more.
+    async fn close(&self, id: &UserId, fields: &Map<String, Value>) -> Outcome<Landed>;
 
     /// In any state; what [`Store::close`] left behind is nobody.
     async fn get(&self, id: &UserId, rows: &Filter) -> Outcome<Option<User>>;

@@ -66,9 +66,9 @@ impl fmt::Display for UserId {
 }
 
 impl TryFrom<String> for UserId {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("{text} is not an _id"))
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).ok_or("not an _id")
     }
 }
 

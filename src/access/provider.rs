@@ -61,6 +61,13 @@ impl Provider {
         }
     }
 
+    /// Whether the key that signed is still one of the provider's, as far as we have heard.
+    pub(super) async fn knows(&self, header: &Header) -> Result<(), Error> {
+        let id = header.kid.as_deref().ok_or_else(invalid)?;
+        let keys = self.keys_with(id).await?;
+        if keys.by_id.contains_key(id) { Ok(()) } else { Err(keys.failure.clone().unwrap_or_else(invalid)) }
+    }
+
     /// The keys as they are known, asked for when this one is not among them or they have become old.
     async fn keys_with(&self, id: &str) -> Result<Arc<KeySet>, Error> {
         if let Some(keys) = self.fresh_enough(id) {

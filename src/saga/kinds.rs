@@ -59,7 +59,8 @@ pub(super) struct Kinds(pub &'static [Kind]);
 impl Kinds {
     pub fn revive(&self, name: &str, body: Value) -> Result<Revived, String> {
         let kind = self.0.iter().find(|kind| kind.name == name).ok_or_else(|| format!("no step is called {name}"))?;
-        (kind.revive)(body).map_err(|error| format!("{name} does not survive the journal: {error}"))
+        // The error's own text may quote a value.
+        (kind.revive)(body).map_err(|_| format!("what stands in the journal under {name} cannot be read"))
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::{Alive, Engine, Sagas, settle::Settling};
-use crate::state::journal::{State, Unsettled};
+use crate::state::journal::{Entry, Record, State, Unsettled};
 
 impl Sagas {
     /// Starts a task for every operation that nobody is at work on. How many there were.
     pub async fn recover(&self) -> Result<usize, crate::state::Error> {
-        let alive = self.engine.alive().keys().cloned().collect();
+        let mut alive: Vec<String> = self.engine.alive().keys().cloned().collect();
+        alive.extend(self.engine.set_aside().iter().cloned());
         let left = self.engine.journal.take_over(alive).await?;
         let mut count = 0;
         for Unsettled { entry } in left {
@@ -40,14 +41,25 @@ async fn settle(engine: Arc<Engine>, operation: &str) {
             return;
         }
     };
-    match Settling::found(engine, &entry) {
+    match Settling::found(Arc::clone(&engine), &entry) {
         Ok((settling, promised)) => match entry.state {
             State::Running => settling.roll_back_found(true).await,
             State::RollingBack => settling.roll_back_found(false).await,
             State::Committed => settling.keep_found(promised).await,
             State::Done | State::Undone => {}
         },
-        // An older or newer journal than this program can read: left as it is, names held.
-        Err(error) => tracing::error!(%error, "an operation cannot be read; it stays as it is"),
+        // Of an older or newer version than this program can read: left as it is, names held.
+        Err(why) => set_aside(&engine, entry, why).await,
     }
+}
+
+/// Not tried again until somebody asks for it, or the program that can read it starts.
+async fn set_aside(engine: &Engine, entry: Entry, why: String) {
+    tracing::error!(%why, "an operation cannot be read; it stays as it is");
+    if entry.attention.as_ref() != Some(&why)
+        && let Err(error) = engine.journal.append(&entry.id, vec![Record::Attention { why }]).await
+    {
+        tracing::error!(%error, "that somebody should look at an operation cannot be written");
+    }
+    engine.set_aside().insert(entry.id);
 }

@@ -1,8 +1,9 @@
 //! From the end of a body to the end of the operation: commit and keep the promises, or go back. Shared by living sagas and
 //! by recovery, which starts from the rows of the journal alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
@@ -47,7 +48,7 @@ impl Laid {
     }
 }
 
-struct Promised {
+pub(super) struct Promised {
     seq: u32,
     promise: Box<dyn AnyPromise>,
     failures: u32,
@@ -69,9 +70,6 @@ pub(super) struct Settling {
 struct Waiting(Option<Box<Reply>>);
 
 type Reply = dyn FnOnce(Result<(), Error>) + Send;
-
-/// A promise as it stands in the journal: number, name, body.
-type Owed = (u32, String, Value);
 
 impl Waiting {
     fn new(reply: impl FnOnce(Result<(), Error>) + Send + 'static) -> Self {
@@ -99,13 +97,13 @@ impl Settling {
     }
 
     /// From the journal.
-    pub fn found(engine: Arc<Engine>, entry: &Entry) -> Result<(Self, Vec<Owed>), String> {
+    pub fn found(engine: Arc<Engine>, entry: &Entry) -> Result<(Self, Vec<Promised>), String> {
         let mut laid = Vec::new();
         let mut promised = Vec::new();
         for step in &entry.steps {
             if step.promise {
                 if !step.settled {
-                    promised.push((step.seq, step.name.clone(), step.body.clone()));
+                    promised.push(promised_by(&engine, step.seq, &step.name, step.body.clone())?);
                 }
                 continue;
             }
@@ -158,7 +156,8 @@ impl Settling {
         reply: oneshot::Sender<Result<T, Error>>,
     ) {
         let promises = std::mem::take(&mut self.promises);
-        let revived = promises.iter().map(|(seq, name, body)| self.promise(*seq, name, body.clone())).collect();
+        let revive = |(seq, name, body): &(u32, &str, Value)| promised_by(&self.engine, *seq, name, body.clone());
+        let revived = promises.iter().map(revive).collect();
         let promised: Vec<Promised> = match revived {
             Ok(promised) => promised,
             Err(error) => return self.roll_back(error::internal(error), reply).await,
@@ -189,25 +188,18 @@ impl Settling {
     }
 
     /// What a committed operation that was found still owes.
-    pub async fn keep_found(mut self, found: Vec<Owed>) {
-        let promised: Result<Vec<_>, _> =
-            found.into_iter().map(|(seq, name, body)| self.promise(seq, &name, body)).collect();
-        match promised {
-            Ok(promised) => {
-                // Whoever kept them before us may have been cut off at any of them.
-                for Promised { promise, .. } in &promised {
-                    self.unanswered(promise.late(&self.engine.systems));
-                }
-                let _ = self.keep(promised, &mut Waiting::nobody()).await;
-            }
-            Err(error) => tracing::error!(%error, "a promise cannot be read; the operation stays as it is"),
+    pub async fn keep_found(mut self, promised: Vec<Promised>) {
+        // Whoever kept them before us may have been cut off at any of them.
+        for Promised { promise, .. } in &promised {
+            self.unanswered(promise.late(&self.engine.systems));
         }
+        let _ = self.keep(promised, &mut Waiting::nobody()).await;
     }
 
     async fn keep(&mut self, promised: Vec<Promised>, caller: &mut Waiting) -> Result<(), Lost> {
         for mut promised in promised {
             let mut pause = SHORTEST_PAUSE;
-            while let Err(failure) = promised.promise.keep(&self.engine.systems).await {
+            while let Err(failure) = self.keep_one(promised.promise.as_ref()).await {
                 if matches!(failure, Failure::Unknown(_)) {
                     self.unanswered(promised.promise.late(&self.engine.systems));
                 }
@@ -222,6 +214,12 @@ impl Settling {
         caller.tell(Ok(()));
         self.be_quiet().await?;
         self.end().await
+    }
+
+    /// As [`Settling::put_back`], of a panic too.
+    async fn keep_one(&self, promise: &dyn AnyPromise) -> Outcome<()> {
+        let kept = AssertUnwindSafe(promise.keep(&self.engine.systems)).catch_unwind().await;
+        kept.unwrap_or_else(|_| Err(Failure::unknown(error::internal("keeping a promise panicked"))))
     }
 
     /// Puts every step back, last first; then, where an unanswered call may still land, waits until it cannot and looks a
@@ -299,7 +297,13 @@ impl Settling {
         Ok(())
     }
 
+    /// A panic tells nothing of how far it came: that is tried again like a call that went unanswered.
     async fn put_back(&self, at: usize) -> Outcome<()> {
+        let undone = AssertUnwindSafe(self.undo(at)).catch_unwind().await;
+        undone.unwrap_or_else(|_| Err(Failure::unknown(error::internal("an undo panicked"))))
+    }
+
+    async fn undo(&self, at: usize) -> Outcome<()> {
         let Laid { step, happened, unsure, .. } = &self.laid[at];
         let to = &self.engine.systems;
         match happened {
@@ -389,12 +393,12 @@ impl Settling {
             }
         }
     }
+}
 
-    fn promise(&self, seq: u32, name: &str, body: Value) -> Result<Promised, String> {
-        match self.engine.kinds.revive(name, body)? {
-            Revived::Promise(promise) => Ok(Promised { seq, promise, failures: 0 }),
-            Revived::Step(_) => Err(format!("{name} is not a promise")),
-        }
+fn promised_by(engine: &Engine, seq: u32, name: &str, body: Value) -> Result<Promised, String> {
+    match engine.kinds.revive(name, body)? {
+        Revived::Promise(promise) => Ok(Promised { seq, promise, failures: 0 }),
+        Revived::Step(_) => Err(format!("{name} is not a promise")),
     }
 }
 

@@ -107,6 +107,10 @@ pub enum Record {
         error: String,
         attention: bool,
     },
+    /// Somebody should look at the operation as a whole.
+    Attention {
+        why: String,
+    },
     /// An undo or a promise is finished.
     Settled {
         seq: u32,

@@ -2,12 +2,9 @@
 //! writes is closed: an insert by its `_id`, a change by the `updatedAt` that it is bound to.
 
 mod names;
+mod shape;
 
-use std::{
-    collections::BTreeSet,
-    sync::{PoisonError, RwLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,11 +16,11 @@ use super::{Landed, Store, Write};
 use crate::{
     clock::Clock,
     config::Calls,
-    error::{self, Code},
+    error,
     outcome::{Failure, Outcome},
     query::Filter,
     remote::{Answer, Body, Call, Error, Remote},
-    users::{Change, METADATA, Revision, State, User, UserId},
+    users::{Change, Revision, State, User, UserId},
 };
 
 /// `userGroup` of the row that [`Store::close`] leaves behind. It is in state DELETED, and nobody.
@@ -41,8 +38,8 @@ pub struct CrudService {
     /// `/users`
     path: String,
     clock: Clock,
-    /// Fields of the collection, once read.
-    fields: RwLock<Option<BTreeSet<String>>>,
+    /// Of the collection, once read.
+    shape: shape::Cached,
 }
 
 impl CrudService {
@@ -52,7 +49,7 @@ impl CrudService {
             remote: Remote::new("CRUD", base, calls, clock.clone())?,
             path: path.trim_end_matches('/').to_owned(),
             clock,
-            fields: RwLock::default(),
+            shape: shape::Cached::default(),
         })
     }
 
@@ -157,32 +154,6 @@ impl CrudService {
             Err(_) => refusal.unknown(),
         }
     }
-
-    /// The import route drops what the collection does not know, silently: so we look before anything leaves.
-    async fn knows(&self, fields: &Map<String, Value>) -> Outcome<()> {
-        let unknown = |known: &BTreeSet<String>| fields.keys().find(|field| !known.contains(*field)).cloned();
-        {
-            let cached = self.fields.read().unwrap_or_else(PoisonError::into_inner);
-            if cached.as_ref().is_some_and(|known| unknown(known).is_none()) {
-                return Ok(());
-            }
-        }
-        let call = self.call(Method::GET, "schema", &[]);
-        let answer = self.remote.send(call).await.map_err(|error| error.not_done())?;
-        let schema: Value = answer.json().map_err(|error| error.not_done())?;
-        let Some(properties) = schema["properties"].as_object() else { return Err(answer.garbled().not_done()) };
-        let known: BTreeSet<String> =
-            properties.keys().filter(|field| !METADATA.contains(&field.as_str())).cloned().collect();
-        let missing = unknown(&known);
-        *self.fields.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        match missing {
-            None => Ok(()),
-            Some(field) => {
-                let why = "the collection of the CRUD service has no such field";
-                Err(Failure::not_done(error::invalid(Code::ValidationFailed, format!("/{field}"), why)))
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -209,12 +180,16 @@ impl Store for CrudService {
         }
     }
 
-    async fn close(&self, id: &UserId) -> Outcome<Landed> {
-        let row = json!({ "_id": id, "userGroup": FENCE, "__STATE__": State::Deleted });
+    async fn close(&self, id: &UserId, fields: &Map<String, Value>) -> Outcome<Landed> {
+        let row = self.shape().await?.fence(id, fields);
         let refusal = match self.import(row, None).await {
             Ok(()) => return Ok(Landed::Never),
             Err(error) if conflict(&error) => error,
-            Err(error) => return Err(error.failure()),
+            Err(error) => {
+                // Perhaps the collection asks for more than it did.
+                self.shape.keep(None);
+                return Err(error.failure());
+            }
         };
         match self.read(id, &Filter::Everything).await {
             Ok(Some(user)) if is_fence(&user) => Ok(Landed::Never),

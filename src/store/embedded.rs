@@ -76,7 +76,7 @@ impl Store for Embedded {
         }
     }
 
-    async fn close(&self, id: &UserId) -> Outcome<Landed> {
+    async fn close(&self, id: &UserId, _: &Map<String, Value>) -> Outcome<Landed> {
         let landed = self.documents.close(&self.users, id.as_str()).await?;
         Ok(if landed.is_some() { Landed::There } else { Landed::Never })
     }
@@ -212,13 +212,13 @@ mod tests {
     async fn an_insert_that_was_given_up_can_never_land() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory).await;
-        assert_eq!(store.close(&id(ADA)).await.unwrap(), Landed::Never);
+        assert_eq!(store.close(&id(ADA), &Map::new()).await.unwrap(), Landed::Never);
         assert_eq!(code(store.insert(&id(ADA), &Map::new(), "boss").await), Code::OperationSettled);
         assert_eq!(store.get(&id(ADA), &Filter::Everything).await.unwrap(), None);
         store.insert(&id(EVE), &Map::new(), "boss").await.unwrap();
-        assert_eq!(store.close(&id(EVE)).await.unwrap(), Landed::There);
+        assert_eq!(store.close(&id(EVE), &Map::new()).await.unwrap(), Landed::There);
         store.delete(&id(EVE), State::Public).await.unwrap();
-        assert_eq!(store.close(&id(EVE)).await.unwrap(), Landed::Never);
+        assert_eq!(store.close(&id(EVE), &Map::new()).await.unwrap(), Landed::Never);
         assert_eq!(code(store.insert(&id(EVE), &Map::new(), "boss").await), Code::OperationSettled);
     }
 

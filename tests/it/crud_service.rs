@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 use user_manager::{
     clock::Clock,
     error::{Code, Error},
+    outcome::Failure,
     query::Filter,
-    store::{Store, Write, crud_service::CrudService},
+    store::{Landed, Store, Write, crud_service::CrudService},
     users::{Change, State, UserId},
 };
 
@@ -61,6 +62,33 @@ async fn a_field_that_the_service_would_drop_is_refused_before_anything_is_writt
     let error = refused.unwrap_err().into_error();
     assert_eq!((error.code(), error.findings[0].pointer.as_str()), (Code::ValidationFailed, "/shoeSize"));
     assert_eq!(twin.log(), ["GET /users/schema"]);
+}
+
+#[tokio::test]
+async fn an_insert_is_closed_also_where_the_collection_requires_more_than_a_group() {
+    let required = vec!["userGroup", "email", "name", "expirationDate", "blocked", "roles"];
+    let (twin, store) = world(Crud { required, ..Crud::default() }).await;
+    let ada = fields(json!({ "userGroup": "staff", "email": "ada@x.org", "name": "Ada", "username": "ada",
+        "expirationDate": "2030-01-01T00:00:00.000Z", "blocked": true, "roles": ["x"] }));
+    assert_eq!(store.close(&id(ADA), &ada).await.unwrap(), Landed::Never);
+    assert_eq!(store.close(&id(ADA), &ada).await.unwrap(), Landed::Never);
+    assert!(matches!(store.insert(&id(ADA), &ada, "eve").await, Err(Failure::NotDone(_))));
+    assert_eq!(store.get(&id(ADA), &Filter::Everything).await.unwrap(), None);
+    let fence = json!(twin.world().rows[ADA]).to_string();
+    assert!(!fence.contains("Ada") && !fence.contains("x.org") && fence.contains("DELETED"), "{fence}");
+    // The names are free for the next.
+    store.insert(&id(BOB), &ada, "eve").await.unwrap();
+    assert_eq!(store.close(&id(BOB), &ada).await.unwrap(), Landed::There);
+}
+
+#[tokio::test]
+async fn a_fence_that_is_refused_asks_anew_what_the_collection_requires() {
+    let (twin, store) = world(Crud::default()).await;
+    let ada = fields(json!({ "userGroup": "staff", "name": "Ada" }));
+    assert_eq!(store.close(&id(ADA), &ada).await.unwrap(), Landed::Never);
+    twin.world().required.push("name");
+    assert!(matches!(store.close(&id(BOB), &ada).await, Err(Failure::NotDone(_))));
+    assert_eq!(store.close(&id(BOB), &ada).await.unwrap(), Landed::Never);
 }
 
 #[tokio::test]
@@ -148,6 +176,6 @@ async fn a_connection_that_went_stale_in_the_pool_is_not_taken_for_a_refusal() {
         twin.mend().await;
         let one = id(&format!("65000000000000000000{n:04}"));
         let stored = store.insert(&one, &fields(json!({ "userGroup": "staff" })), "eve").await;
-        assert!(!matches!(stored, Err(user_manager::outcome::Failure::NotDone(_))), "{stored:?}");
+        assert!(!matches!(stored, Err(Failure::NotDone(_))), "{stored:?}");
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 use scene::Scene;
 
 /// Cells that there were when this was written; more asks to raise it.
-const FLOOR: usize = 2479;
+const FLOOR: usize = 2680;
 
 /// Every method of the trait, in every situation in which it makes other calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,8 +128,8 @@ impl Case {
     /// Which call is the effect itself, where a clean run has one: there the matrix says what must be reported.
     fn effect_call(self) -> Option<u64> {
         match self {
-            Self::Insert => Some(2),
-            Self::Close | Self::ChangeField | Self::ChangeName | Self::Touch => Some(1),
+            Self::Insert | Self::Close => Some(2),
+            Self::ChangeField | Self::ChangeName | Self::Touch => Some(1),
             Self::ToDraft | Self::ToTrash | Self::Delete => Some(1),
             _ => None,
         }
@@ -139,7 +139,7 @@ impl Case {
         let (id, at) = (&scene.id, &scene.at);
         match self.kind() {
             Kind::Insert => store.insert(id, &self.fields(), "tester").await.map(|()| Reply::Nothing),
-            Kind::Close => store.close(id).await.map(Reply::Landed),
+            Kind::Close => store.close(id, &self.fields()).await.map(Reply::Landed),
             Kind::Read if self == Self::Find => {
                 let any = [("email", "ada@example.org"), ("username", "ada.2")];
                 store.find(&any).await.map(Reply::Users)

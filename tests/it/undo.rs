@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use user_manager::{
     app::App,
-    error,
+    error::{self, Code},
     identity::Account,
     outcome::{Failure, Outcome},
     query::Filter,
     saga::{Answer, Asked, Kind, Limits, Promise, Saga, Sagas, Step, kinds},
+    state::journal,
     store::Write,
     systems::Systems,
     users::{
@@ -156,6 +157,85 @@ async fn an_undo_that_changes_nothing_is_not_repeated_without_a_pause() {
     let looks = i64::from(LOOKS.load(Ordering::SeqCst));
     assert!(world.hand.now_ms() - began > 10 * looks, "{looks} looks in {} ms", world.hand.now_ms() - began);
     assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// Its undo panics at first.
+#[derive(Serialize, Deserialize)]
+struct Clumsy;
+
+static PANICS: AtomicU32 = AtomicU32::new(0);
+
+impl Step for Clumsy {
+    const NAME: &'static str = "clumsy";
+    type Output = ();
+
+    fn late(&self, _to: &Systems) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn run(&self, _to: &Systems) -> Outcome<()> {
+        Ok(())
+    }
+
+    async fn fence(&self, _to: &Systems) -> Outcome<Option<()>> {
+        Ok(None)
+    }
+
+    async fn undo(&self, _to: &Systems, (): &()) -> Outcome<()> {
+        assert!(PANICS.fetch_add(1, Ordering::SeqCst) >= 3, "an undo with a defect");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_undo_that_panics_is_tried_again_and_stands_in_the_log() {
+    const KINDS: &[Kind] = &[kinds::step::<Clumsy>()];
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS);
+    let asked = asked("clumsy");
+    let begun = asked.begun.clone();
+    let told = sagas
+        .run(asked, async move |saga: &mut Saga| {
+            saga.step(Clumsy).await?;
+            Err::<(), _>(error::changed_meanwhile())
+        })
+        .await;
+    assert_eq!(told.unwrap_err().code(), Code::OutcomePending);
+    sagas.idle().await;
+    let entry = app.journal.read(begun.get().unwrap()).await.unwrap().unwrap();
+    assert_eq!((entry.state, entry.steps[0].failures), (journal::State::Undone, 3));
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_operation_that_this_program_cannot_read_keeps_its_names_and_asks_for_somebody() {
+    let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
+    let app = world.live(|journal| journal).await.app;
+    let id = uuid::Uuid::now_v7().to_string();
+    let new = journal::New {
+        id: id.clone(),
+        kind: "paint-user".to_owned(),
+        origin: Default::default(),
+        subject: None,
+        names: vec![format!("user:{NEW}")],
+        began_ms: app.clock.now_ms(),
+    };
+    app.journal.begin(new).await.unwrap();
+    let body = json!({ "email": "ada@x.org" });
+    app.journal.append(&id, vec![journal::Record::Intent { seq: 0, name: "paint", body }]).await.unwrap();
+    for found in [1, 0, 0] {
+        assert_eq!(app.sagas.recover().await.unwrap(), found);
+        app.sagas.idle().await;
+    }
+    let entry = app.journal.read(&id).await.unwrap().unwrap();
+    let why = entry.attention.unwrap();
+    assert!(why.contains("paint") && !why.contains("ada@"), "{why}");
+    assert_eq!(entry.state, journal::State::Running);
+    assert!(world.leftovers().iter().any(|name| name.contains(NEW)), "its name is still held");
+    // Asked for it, it is looked at again.
+    assert!(!app.sagas.nudge(&id));
+    assert_eq!(app.sagas.recover().await.unwrap(), 1);
 }
 
 /// Says when it is put back. Where it is told to, its call goes unanswered.

@@ -247,6 +247,10 @@ fn write(
             }
             Word::Failed(*seq, code(error), *attention)
         }
+        Record::Attention { why } => {
+            db.prepare_cached("UPDATE operation SET attention = ?2 WHERE id = ?1")?.execute(params![operation, why])?;
+            Word::Attention(code(why))
+        }
         Record::Settled { seq } => {
             db.prepare_cached("UPDATE step SET settled = 1, error = NULL WHERE operation = ?1 AND seq = ?2")?
                 .execute(params![operation, seq])?;

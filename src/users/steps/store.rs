@@ -16,6 +16,9 @@ use crate::{
     users::{Change, Revision, State, User, UserId},
 };
 
+/// So often in a row is somebody read and written where others write him too; then we pause first.
+const MEETINGS: u32 = 8;
+
 /// The user stands PUBLIC in the store.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InsertUser {
@@ -37,7 +40,7 @@ impl Step for InsertUser {
     }
 
     async fn fence(&self, to: &Systems) -> Outcome<Option<()>> {
-        Ok(match to.store.close(&self.id).await? {
+        Ok(match to.store.close(&self.id, &self.fields).await? {
             Landed::There => Some(()),
             Landed::Never => None,
         })
@@ -104,25 +107,18 @@ impl PatchUser {
         Self { id: user.id.clone(), at: user.revision.clone(), change, inverse, by: by.to_owned() }
     }
 
-    /// The part of the inverse whose fields still show what we wrote; somebody else's later value stays.
-    fn what_is_ours(&self, document: &Map<String, Value>) -> Change {
-        let ours = |field: &str| {
-            let single = Change {
-                set: self
-                    .change
-                    .set
-                    .iter()
-                    .filter(|(name, _)| *name == field)
-                    .map(|(n, v)| (n.clone(), v.clone()))
-                    .collect(),
-                unset: self.change.unset.iter().filter(|name| *name == field).cloned().collect(),
-            };
-            single.shows_in(document)
+    /// What puts back the fields that show what we wrote; somebody else's later value stays, and a field that we wrote as it
+    /// was has nothing to put back.
+    fn way_back(&self, document: &Map<String, Value>) -> Change {
+        let shows = |change: &Change, field: &str| match change.set.get(field) {
+            Some(value) => document.get(field) == Some(value),
+            None => !document.contains_key(field),
         };
-        Change {
-            set: self.inverse.set.iter().filter(|(name, _)| ours(name)).map(|(n, v)| (n.clone(), v.clone())).collect(),
-            unset: self.inverse.unset.iter().filter(|name| ours(name)).cloned().collect(),
-        }
+        let ours = |field: &str| shows(&self.change, field) && !shows(&self.inverse, field);
+        let mut back = self.inverse.clone();
+        back.set.retain(|field, _| ours(field));
+        back.unset.retain(|field| ours(field));
+        back
     }
 }
 
@@ -140,22 +136,21 @@ impl Step for PatchUser {
 
     async fn fence(&self, to: &Systems) -> Outcome<Option<Revision>> {
         let found = fence(to, &self.id, &self.at, &self.by).await?;
-        // A change to what was there already has nothing to put back.
-        let landed = |user: &User| self.change.shows_in(&user.document) && !self.inverse.shows_in(&user.document);
-        Ok(found.filter(landed).map(|user| user.revision))
+        Ok(found.filter(|user| !self.way_back(&user.document).is_empty()).map(|user| user.revision))
     }
 
     async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
-        loop {
+        for _ in 0..MEETINGS {
             let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
-            let back = self.what_is_ours(&user.document);
-            if back.is_empty() || self.inverse.shows_in(&user.document) {
+            let back = self.way_back(&user.document);
+            if back.is_empty() {
                 return Ok(());
             }
             if let Write::Now(_) = to.store.change(&self.id, &user.revision, &back, &self.by).await? {
                 return Ok(());
             }
         }
+        Err(always_elsewhere())
     }
 }
 
@@ -194,7 +189,7 @@ impl Step for MoveUser {
     }
 
     async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
-        loop {
+        for _ in 0..MEETINGS {
             let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
             // No way leads from TRASH to PUBLIC but over DRAFT.
             let next = match (user.state, self.from) {
@@ -207,6 +202,7 @@ impl Step for MoveUser {
             };
             to.store.set_state(&self.id, &user.revision, next, &self.by).await?;
         }
+        Err(always_elsewhere())
     }
 }
 
@@ -226,6 +222,11 @@ impl Promise for DeleteUser {
     async fn keep(&self, to: &Systems) -> Outcome<()> {
         to.store.delete(&self.id, State::Trash).await
     }
+}
+
+/// Each time he is read he stands at another revision when he is to be written.
+fn always_elsewhere() -> Failure {
+    Failure::unknown(error::changed_meanwhile())
 }
 
 /// Writes at a revision; when the user is elsewhere, looks whether an earlier call of ours brought him there.

@@ -125,6 +125,21 @@ async fn an_unknown_key_makes_us_ask_again_but_not_for_every_request() {
 }
 
 #[tokio::test]
+async fn what_a_withdrawn_key_has_signed_is_believed_no_longer_than_the_keys_are() {
+    let twin = twin().await;
+    let door = open(&twin).await;
+    assert_eq!(door.send("GET", "/operations/", Some(&door.admin.token), None).await.status, 200);
+    twin.world().keys_withdrawn = true;
+    door.time.advance(Duration::from_secs(200));
+    assert_eq!(door.send("GET", "/operations/", Some(&door.admin.token), None).await.status, 200, "not asked yet");
+    // Whoever comes with a new key makes us ask.
+    let (_, rest) = door.admin.token.split_once('.').unwrap();
+    let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "RS256", "typ": "JWT", "kid": "new" }).to_string());
+    door.send("GET", "/operations/", Some(&format!("{header}.{rest}")), None).await;
+    assert_eq!(door.send("GET", "/operations/", Some(&door.admin.token), None).await.code(), "token-invalid");
+}
+
+#[tokio::test]
 async fn a_token_of_the_provider_ends_with_its_time() {
     let twin = twin().await;
     let door = open(&twin).await;

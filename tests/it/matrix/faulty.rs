@@ -264,8 +264,8 @@ impl Store for FaultyStore {
         pass!(self.insert(id, fields, by))
     }
 
-    async fn close(&self, id: &UserId) -> Outcome<Landed> {
-        pass!(self.close(id))
+    async fn close(&self, id: &UserId, fields: &Map<String, Value>) -> Outcome<Landed> {
+        pass!(self.close(id, fields))
     }
 
     async fn get(&self, id: &UserId, rows: &Filter) -> Outcome<Option<User>> {

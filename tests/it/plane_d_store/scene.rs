@@ -197,7 +197,7 @@ impl Scene {
     async fn close_and_undo(&self) -> Result<(), String> {
         let sure = |error: Failure| error.sentence().to_owned();
         let there = self.now().is_some_and(|row| !is_fence(&row));
-        let landed = self.healthy.close(&self.id).await.map_err(sure)?;
+        let landed = self.healthy.close(&self.id, &self.case.fields()).await.map_err(sure)?;
         ensure!((landed == Landed::There) == there, "the fence says {landed:?}, there is {:?}", self.now());
         let closed = self.now();
         self.twin.land_late();

@@ -22,6 +22,19 @@ pub enum Kind {
     Object,
 }
 
+impl Kind {
+    fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({ "type": "string" }),
+            Self::NullableText => json!({ "type": "string", "nullable": true }),
+            Self::Bool => json!({ "type": "boolean" }),
+            Self::NullableDate => json!({ "type": "string", "format": "date-time", "nullable": true }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Object => json!({ "type": "object" }),
+        }
+    }
+}
+
 /// Whose statuses and words it has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Flavour {
@@ -37,6 +50,8 @@ pub struct Crud {
     pub path: &'static str,
     pub rows: BTreeMap<String, Row>,
     pub fields: BTreeMap<&'static str, Kind>,
+    /// Fields that no row may lack.
+    pub required: Vec<&'static str>,
     pub flavour: Flavour,
     /// So many writes to come bear the time of the one before, `last_ms`.
     pub still: u32,
@@ -64,6 +79,7 @@ impl Default for Crud {
             path: "/users",
             rows: BTreeMap::new(),
             fields: fields.into(),
+            required: vec!["userGroup"],
             flavour: Flavour::V7,
             still: 0,
             last_ms: 0,
@@ -161,9 +177,10 @@ impl Crud {
 
     fn schema(&self) -> Answer {
         let metadata = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
-        let names = self.fields.keys().chain(&metadata);
-        let properties: Map<String, Value> = names.map(|&name| (name.to_owned(), json!({}))).collect();
-        Answer::json(200, &json!({ "type": "object", "properties": properties, "required": ["userGroup"] }))
+        let fields = self.fields.iter().map(|(&name, kind)| (name.to_owned(), kind.schema()));
+        let metadata = metadata.map(|name| (name.to_owned(), json!({})));
+        let properties: Map<String, Value> = fields.chain(metadata).collect();
+        Answer::json(200, &json!({ "type": "object", "properties": properties, "required": self.required }))
     }
 
     fn get(&self, asked: &Asked, id: &str) -> Reply {
@@ -221,8 +238,8 @@ impl Crud {
 
     /// Its id, its state, and its own fields, the unknown ones dropped.
     fn checked(&self, row: Row) -> Result<(String, String, Row), String> {
-        if !row.contains_key("userGroup") {
-            return Err("must have required property 'userGroup'".to_owned());
+        if let Some(lacking) = self.required.iter().find(|field| !row.contains_key(**field)) {
+            return Err(format!("must have required property '{lacking}'"));
         }
         let mut id = None;
         let mut state = "DRAFT".to_owned();

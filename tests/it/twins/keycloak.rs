@@ -32,6 +32,8 @@ pub struct Keycloak {
     pub min_password: usize,
     /// The next PUTs with attributes overlap with somebody else's, who wrote this mark: both values stay.
     pub rivals: Vec<String>,
+    /// It signs with keys that it no longer publishes.
+    pub keys_withdrawn: bool,
     issued: BTreeMap<String, Issued>,
     made: u64,
 }
@@ -88,6 +90,7 @@ impl Keycloak {
             edit_username_allowed: true,
             min_password: 8,
             rivals: Vec::new(),
+            keys_withdrawn: false,
             issued: BTreeMap::new(),
             made: 0,
         }

@@ -27,6 +27,8 @@ pub enum Word {
     RollBack(Code),
     /// Number, sentence, whether somebody should look.
     Failed(u32, Code, bool),
+    /// Somebody should look: the sentence.
+    Attention(Code),
     Settled(u32),
     Quiet(i64),
     TakenOver,
@@ -121,6 +123,7 @@ impl Told {
                         step.error = Some(error);
                     });
                 }
+                Word::Attention(why) => self.attention = Some(why),
                 Word::Settled(seq) => {
                     self.attention = None;
                     self.step(seq, |step| (step.settled, step.error) = (true, None));

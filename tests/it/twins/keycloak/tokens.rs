@@ -19,6 +19,7 @@ pub const LIFE: i64 = 300;
 impl Keycloak {
     pub(super) fn openid(&mut self, asked: &Asked, path: &[&str]) -> Answer {
         match (&asked.method, path) {
+            (&Method::GET, ["certs"]) if self.keys_withdrawn => Answer::json(200, &json!({ "keys": [] })),
             (&Method::GET, ["certs"]) => Answer::json(200, &keys()),
             (&Method::POST, ["token"]) => self.token(asked),
             (_, ["certs" | "token"]) => Answer::empty(405),
