@@ -30,6 +30,8 @@ pub struct Groups(Arc<HashMap<String, Arc<Group>>>);
 #[derive(Debug)]
 pub struct Group {
     pub name: String,
+    /// `authUserCreationDisabled`: its users live in the store only.
+    store_only: bool,
     validator: Validator,
     /// The members that its schema names.
     properties: Vec<String>,
@@ -72,7 +74,13 @@ impl Group {
             .build(schema)
             .map_err(|error| format!("the schema of {name} does not compile: {error}"))?;
         let properties = schema["properties"].as_object().map(|named| named.keys().cloned().collect());
-        Ok(Self { name, validator, properties: properties.unwrap_or_default() })
+        let store_only = document["authUserCreationDisabled"] == Value::Bool(true);
+        Ok(Self { name, store_only, validator, properties: properties.unwrap_or_default() })
+    }
+
+    /// Whether a user of this group has an account at the identity provider, and with it roles.
+    pub fn has_identities(&self) -> bool {
+        !self.store_only
     }
 
     /// Whether a user of this group may look so. Standard members are checked by us, the rest by the schema; members that
@@ -141,4 +149,22 @@ fn failed(group: &str, findings: Vec<Finding>) -> Error {
     let mut error = Error::new(Code::ValidationFailed, format!("{things} wrong with the members{of}"));
     error.findings = findings;
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_plain_true_takes_a_groups_users_their_identities() {
+        let group = |disabled: Value| {
+            let document = json!({ "userGroup": "guests", "crudSchema": {}, "authUserCreationDisabled": disabled });
+            Group::compile(&document).unwrap()
+        };
+        assert!(!group(json!(true)).has_identities());
+        for otherwise in [json!(false), json!(null), json!("true")] {
+            assert!(group(otherwise.clone()).has_identities(), "{otherwise}");
+        }
+    }
 }
