@@ -35,6 +35,8 @@ pub struct Group {
     validator: Validator,
     /// The members that its schema names.
     properties: Vec<String>,
+    /// Those of them that are dates.
+    dates: Vec<String>,
 }
 
 impl Groups {
@@ -73,14 +75,27 @@ impl Group {
             .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
             .build(schema)
             .map_err(|error| format!("the schema of {name} does not compile: {error}"))?;
-        let properties = schema["properties"].as_object().map(|named| named.keys().cloned().collect());
+        let properties = schema["properties"].as_object();
+        let is_date = |schema: &Value| matches!(schema["format"].as_str(), Some("date-time" | "date"));
+        let dates = properties.iter().flat_map(|named| named.iter()).filter(|(_, schema)| is_date(schema));
         let store_only = document["authUserCreationDisabled"] == Value::Bool(true);
-        Ok(Self { name, store_only, validator, properties: properties.unwrap_or_default() })
+        Ok(Self {
+            name,
+            store_only,
+            validator,
+            dates: dates.map(|(member, _)| member.clone()).collect(),
+            properties: properties.map(|named| named.keys().cloned().collect()).unwrap_or_default(),
+        })
     }
 
     /// Whether a user of this group has an account at the identity provider, and with it roles.
     pub fn has_identities(&self) -> bool {
         !self.store_only
+    }
+
+    /// Whether that member is a date: `expirationDate`, and what its schema calls one (RFC 3339).
+    pub fn is_date(&self, member: &str) -> bool {
+        member == "expirationDate" || self.dates.iter().any(|date| date == member)
     }
 
     /// Whether a user of this group may look so. Standard members are checked by us, the rest by the schema; members that

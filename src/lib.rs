@@ -31,6 +31,7 @@ pub mod error;
 pub mod fold;
 pub mod logging;
 pub mod outcome;
+pub mod patch;
 pub mod query;
 pub mod remote;
 pub mod state;

@@ -15,13 +15,14 @@ use crate::{
     fold::fold,
     groups::Groups,
     identity::Account,
+    patch::Patch,
     saga::{Answer, Saga},
     systems::Systems,
 };
 
 /// Either user and identity both look as asked for, or both as before. Answers the user as he became.
 ///
-/// `body` is the change language, of which this version knows `$set` and `$unset` on whole members.
+/// `body` is the change language ([`Patch`]).
 pub async fn update(
     app: &App,
     caller: &Caller,
@@ -29,10 +30,9 @@ pub async fn update(
     body: Map<String, Value>,
     only_if: Precondition,
 ) -> Result<User, Error> {
-    let change = parse(body)?;
     let plan = Plan {
         caller: caller.clone(),
-        change,
+        patch: parse(&body)?,
         only_if,
         scope: app.config.unique_scope,
         groups: app.groups.clone(),
@@ -40,9 +40,8 @@ pub async fn update(
     };
     let user =
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("updating user"))?;
-    let held = plan.check(&user).await?;
+    let names = plan.check(&user).await?.names(&user);
 
-    let names = plan.names(&user, &held);
     let asked = app.asked(caller, "update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
     let (id, by, people) = (id.clone(), caller.origin.actor.clone(), app.tokens.people.clone());
 
@@ -50,19 +49,19 @@ pub async fn update(
         .run(asked, async move |saga: &mut Saga| {
             // Read again, now that nobody else may touch him.
             let user = rules::visible(saga.view(), &id, &plan.caller.rows).await?;
-            let held = plan.check(&user).await?;
-            let needed = plan.names(&user, &held);
+            let planned = plan.check(&user).await?;
+            let needed = planned.names(&user);
             if needed.iter().any(|name| !names.contains(name)) {
                 saga.hold(needed).await?;
             }
-            let (mut after, taken) = (plan.after(&user), plan.new_names(&user));
-            rules::names_free(saga.view(), plan.scope, &taken, Some(&id)).await?;
+            rules::names_free(saga.view(), plan.scope, &planned.new_names(&user), Some(&id)).await?;
             let account = match user.auth_user_id() {
                 Some(identity) => saga.view().account(&identity.to_owned()).await?.map(|found| (identity, found)),
                 None => None,
             };
 
-            after.revision = saga.step(PatchUser::new(&user, plan.change.clone(), &by)).await?;
+            let Planned { change, mut after, .. } = planned;
+            after.revision = saga.step(PatchUser::new(&user, change, &by)).await?;
             if let Some((identity, from)) = account {
                 let to = account_of(&user, &after, &from, saga.view().now_ms(), saga.operation());
                 if differs(&from, &to) {
@@ -83,47 +82,58 @@ pub async fn update(
 /// names.
 struct Plan {
     caller: Caller,
-    change: Change,
+    patch: Patch,
     only_if: Precondition,
     scope: UniqueScope,
     groups: Groups,
     systems: Systems,
 }
 
+/// What the plan comes to for the person as he was read.
+struct Planned {
+    /// What he holds.
+    held: Permissions,
+    change: Change,
+    /// As he will be.
+    after: User,
+}
+
 impl Plan {
-    /// What the person holds.
-    async fn check(&self, user: &User) -> Result<Permissions, Error> {
+    async fn check(&self, user: &User) -> Result<Planned, Error> {
         self.only_if.require(user)?;
-        let changed = self.change.set.keys().chain(&self.change.unset).map(String::as_str);
-        rules::not_own_protected(&self.caller, &user.id, changed)?;
+        rules::not_own_protected(&self.caller, &user.id, self.patch.members())?;
         let held = rules::not_above(&self.systems, &self.caller, &user.id).await?;
-        let after = self.after(user);
+        let now_ms = self.systems.clock.now_ms();
+        let change = self.patch.change(&user.document, now_ms)?;
+        let mut after = user.clone();
+        change.apply(&mut after.document);
         // Blocking never validates: a tightened schema must not keep anybody unblocked.
-        let only_blocked = self.change.set.keys().chain(&self.change.unset).all(|field| field == "blocked");
+        let only_blocked = self.patch.members().all(|member| member == "blocked");
         if !only_blocked || !matches!(after.document.get("blocked"), None | Some(Value::Bool(_))) {
-            self.groups.of(&after.document)?.check(&after.document)?;
+            let group = self.groups.of(&after.document)?;
+            group.check(&after.document)?;
+            if let Some(member) = self.patch.dated().find(|member| !group.is_date(member)) {
+                let pointer = format!("/$currentDate/{member}");
+                return Err(error::invalid(Code::InvalidPatch, pointer, "is no date in this group"));
+            }
         }
         if user.auth_user_id().is_some() && rules::names_of(&after.document).is_empty() {
             return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
         }
-        if held.holds(ADMIN) && after.identity_blocked(self.systems.clock.now_ms()) {
+        if held.holds(ADMIN) && after.identity_blocked(now_ms) {
             rules::not_last_admin(&self.systems, &user.id).await?;
         }
-        Ok(held)
+        Ok(Planned { held, change, after })
     }
+}
 
-    fn after(&self, user: &User) -> User {
-        let mut after = user.clone();
-        self.change.apply(&mut after.document);
-        after
-    }
-
+impl Planned {
     /// The person, his names before and after: the old ones too, or they could not be put back.
-    fn names(&self, user: &User, held: &Permissions) -> Vec<String> {
+    fn names(&self, user: &User) -> Vec<String> {
         let mut names = rules::names_in(&user.document);
         names.extend(rules::names_in(&self.change.set));
         names.push(format!("user:{}", user.id));
-        if held.holds(ADMIN) && self.change.set.get("blocked") == Some(&Value::Bool(true)) {
+        if self.held.holds(ADMIN) && self.change.set.get("blocked") == Some(&Value::Bool(true)) {
             names.push(rules::ADMINS.to_owned());
         }
         names.sort();
@@ -132,7 +142,7 @@ impl Plan {
     }
 
     /// Names that he does not have yet.
-    fn new_names<'a>(&'a self, user: &User) -> Vec<(&'static str, &'a str)> {
+    fn new_names(&self, user: &User) -> Vec<(&'static str, &str)> {
         let same = |field: &str, value: &str| user.text(field).is_some_and(|old| fold(old) == fold(value));
         rules::names_of(&self.change.set).into_iter().filter(|(field, value)| !same(field, value)).collect()
     }
@@ -164,49 +174,19 @@ fn differs(from: &Account, to: &Account) -> bool {
     from.enabled != to.enabled || other(&from.email, &to.email) || (other(&from.username, &to.username) && !follows)
 }
 
-/// `{"$set": {…}, "$unset": {…: true}}`, each member once.
-fn parse(body: Map<String, Value>) -> Result<Change, Error> {
-    let mut change = Change::default();
-    for (command, fields) in body {
-        let Value::Object(fields) = fields else {
-            return Err(error::invalid(Code::InvalidPatch, format!("/{command}"), "must be an object"));
-        };
-        match command.as_str() {
-            "$set" => change.set = fields,
-            "$unset" => {
-                for (field, value) in fields {
-                    if value != Value::Bool(true) {
-                        let pointer = format!("/$unset/{field}");
-                        return Err(error::invalid(Code::InvalidPatch, pointer, "must be true"));
-                    }
-                    change.unset.push(field);
-                }
-            }
-            _ => return Err(error::invalid(Code::InvalidPatch, format!("/{command}"), "is no command: $set, $unset")),
-        }
+/// The change language, without the members that nobody changes this way.
+fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
+    let patch = Patch::parse(body)?;
+    let reserved = |member: &&str| METADATA.contains(member) || ["authUserId", "expirationId"].contains(member);
+    if let Some(member) = patch.members().find(reserved) {
+        return Err(Error::new(Code::NotSettable, format!("{member} is not set by callers")).field(member));
     }
-    if change.is_empty() {
-        return Err(error::invalid(Code::InvalidPatch, "", "changes nothing"));
-    }
-    for field in change.set.keys().chain(&change.unset) {
-        if field.contains('.') || field.starts_with('$') || field.is_empty() {
-            return Err(error::invalid(
-                Code::InvalidPatch,
-                format!("/{field}"),
-                "must name a whole member of the user",
-            ));
-        }
-        if change.set.contains_key(field) && change.unset.contains(field) {
-            return Err(error::invalid(Code::InvalidPatch, format!("/{field}"), "is both set and unset"));
-        }
-    }
-    rules::settable(&change.set)?;
-    let reserved = |field: &&String| METADATA.contains(&field.as_str()) || field.as_str() == "authUserId";
-    if let Some(field) = change.unset.iter().find(reserved) {
-        return Err(Error::new(Code::NotSettable, format!("{field} is not set by callers")).field(field));
-    }
-    if change.set.contains_key("password") {
+    if patch.members().any(|member| member == "password") {
         return Err(Error::new(Code::NotSettable, "A password is changed by its owner").field("password"));
     }
-    Ok(change)
+    if patch.members().any(|member| member == "expirationDate") {
+        let sentence = "This version does not block users on a date";
+        return Err(Error::new(Code::NotSettable, sentence).field("expirationDate"));
+    }
+    Ok(patch)
 }

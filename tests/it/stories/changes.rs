@@ -1,8 +1,8 @@
 //! Changes that are bound to what somebody has seen.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::worlds::everywhere;
+use crate::worlds::{Place, everywhere, within};
 
 #[tokio::test]
 async fn a_change_holds_only_for_what_its_author_has_seen() {
@@ -46,6 +46,60 @@ async fn of_two_changes_bound_to_the_same_sight_one_holds() {
         lost.refuses(412, "changed-meanwhile");
         let now = world.get(&path).await.is(200);
         assert_eq!(now.body, held.is(200).body);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_grow_and_shrink_by_commands_and_the_answer_is_the_user_as_he_became() {
+    everywhere(async |world| {
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        let roles = async |patch: Value| {
+            let changed = world.patch(&path, patch).await.is(200);
+            assert_eq!(world.get(&path).await.is(200).body, changed.body);
+            changed.body["roles"].clone()
+        };
+        assert_eq!(roles(json!({ "$push": { "roles": "reader" } })).await, json!(["reader"]));
+        let each = json!({ "$each": ["a", "b"], "$position": 0 });
+        assert_eq!(roles(json!({ "$push": { "roles": each } })).await, json!(["a", "b", "reader"]));
+        let each = json!({ "$each": ["b", "c"] });
+        assert_eq!(roles(json!({ "$addToSet": { "roles": each } })).await, json!(["a", "b", "reader", "c"]));
+        assert_eq!(roles(json!({ "$pull": { "roles": { "$in": ["a", "c"] } } })).await, json!(["b", "reader"]));
+        let both = json!({ "$pull": { "roles": "b" }, "$set": { "name": "Ada" }, "$unset": { "username": true } });
+        assert_eq!(roles(both).await, json!(["reader"]));
+
+        let before = world.people();
+        for wrong in [
+            json!({ "$push": { "name": "x" } }),
+            json!({ "$inc": { "name": 1 } }),
+            json!({ "$set": { "name.first": "x" } }),
+            json!({ "$currentDate": { "name": true } }),
+            json!({ "$set": { "roles": ["x"] }, "$push": { "roles": "y" } }),
+            json!({ "$setOnInsert": { "name": "x" } }),
+        ] {
+            world.patch(&path, wrong).await.refuses(400, "invalid-patch");
+        }
+        world.patch(&path, json!({ "$push": { "roles": 7 } })).await.refuses(400, "validation-failed");
+        world.patch(&path, json!({ "$push": { "authUserId": "x" } })).await.refuses(400, "not-settable");
+        world.patch(&path, json!({ "$inc": { "__STATE__": 1 } })).await.refuses(400, "not-settable");
+        world.is_as(&before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_path_leads_into_a_member_and_the_schema_judges_what_it_becomes() {
+    within(&[Place::Embedded, Place::RemoteIdentities], async |world| {
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        let changed = world.patch(&path, json!({ "$set": { "address.city": "Rome", "address.country": "IT" } })).await;
+        assert_eq!(changed.is(200).body["address"], json!({ "city": "Rome", "country": "IT" }));
+        let changed = world.patch(&path, json!({ "$unset": { "address.country": true } })).await;
+        assert_eq!(changed.is(200).body["address"], json!({ "city": "Rome" }));
+        let refused = world.patch(&path, json!({ "$set": { "address.planet": "Mars" } })).await;
+        refused.refuses(400, "validation-failed");
+        let refused = world.patch(&path, json!({ "$set": { "address.country": "Italy" } })).await;
+        let refused = refused.refuses(400, "validation-failed");
+        assert_eq!(refused.body["errors"][0]["pointer"], "/address/country");
     })
     .await;
 }
