@@ -16,8 +16,10 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     error::Error,
-    groups::Groups,
+    groups::{Groups, built_in},
     identity::{self, Identity},
+    outcome::Failure,
+    roles::Roles,
     saga::{Answer, Asked, Limits, Sagas},
     state::{
         self, Journal, Keys,
@@ -75,9 +77,13 @@ impl App {
     pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Arc<Self>, OpenError> {
         let lock = Lock::take(&config.data_dir, config.state_lock_wait, &clock).await?;
         let state = Sqlite::open(&config.state_file, clock.clone())?;
-        let store = open_store(&config, &state, &clock).await?;
+        let Stores { users, groups, roles } = open_stores(&config, &state, &clock).await?;
+        if groups.name() == "embedded" {
+            built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.map_err(not_put)?;
+        }
         let (identity, own_identities) = open_identity(&config, &state, &clock).await?;
-        let systems = Systems { store, identity, grants: state.clone(), clock };
+        let roles = Roles::new(roles, clock.clone());
+        let systems = Systems { store: users, groups, roles, identity, grants: state.clone(), clock };
         let mut app = Self::assemble(config, systems, state).await?;
         app.own_identities = own_identities;
         app._lock = Some(lock);
@@ -115,7 +121,7 @@ impl App {
         Ok(Self {
             clock: systems.clock.clone(),
             sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits),
-            groups: Groups::built_in().map_err(OpenError::Driver)?,
+            groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,
             health: Health::default(),
@@ -177,16 +183,39 @@ impl App {
     }
 }
 
-async fn open_store(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<Arc<dyn Store>, OpenError> {
+/// The collections in use.
+pub struct Stores {
+    pub users: Arc<dyn Store>,
+    pub groups: Arc<dyn Store>,
+    /// Where there is a catalogue.
+    pub roles: Option<Arc<dyn Store>>,
+}
+
+/// Those which the settings name.
+pub async fn open_stores(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<Stores, OpenError> {
+    use store::{Collection, crud_service::CrudService, embedded::Embedded};
     Ok(match &config.store {
-        config::Store::Embedded => {
-            Arc::new(store::embedded::Embedded::open(state.clone(), &config.unique_fields).await?)
-        }
-        config::Store::CrudService { base, users_path } => {
-            let driver = store::crud_service::CrudService::new(base, users_path, &config.calls, clock.clone());
-            Arc::new(driver.map_err(OpenError::Driver)?)
+        config::Store::Embedded => Stores {
+            users: Arc::new(Embedded::open(state.clone(), &config.unique_fields).await?),
+            groups: Arc::new(Embedded::open_collection(state.clone(), Collection::Groups).await?),
+            roles: Some(Arc::new(Embedded::open_collection(state.clone(), Collection::Roles).await?)),
+        },
+        config::Store::CrudService { base, users_path, groups_path, roles_path } => {
+            let open = |path: &str, of: Collection| -> Result<Arc<dyn Store>, OpenError> {
+                let driver = CrudService::new(base, path, &config.calls, clock.clone()).map_err(OpenError::Driver)?;
+                Ok(Arc::new(driver.keeping(of)))
+            };
+            Stores {
+                users: open(users_path, Collection::Users)?,
+                groups: open(groups_path, Collection::Groups)?,
+                roles: roles_path.as_ref().map(|path| open(path, Collection::Roles)).transpose()?,
+            }
         }
     })
+}
+
+fn not_put(failure: Failure) -> OpenError {
+    OpenError::Driver(format!("STATE: the groups that come with the program cannot be stored: {}", failure.sentence()))
 }
 
 type OpenIdentity = (Arc<dyn Identity>, Option<Arc<identity::embedded::Embedded>>);

@@ -56,7 +56,7 @@ fn state(config: &Config) -> Line {
 }
 
 async fn users(config: &Config, clock: &Clock) -> Line {
-    let Users::CrudService { base, users_path } = &config.store else {
+    let Users::CrudService { base, users_path, .. } = &config.store else {
         return Ok("users: in the state".to_owned());
     };
     match CrudService::new(base, users_path, &config.calls, clock.clone()) {

@@ -87,6 +87,10 @@ pub enum Store {
         base: Url,
         /// `/users`
         users_path: String,
+        /// `/ums-config`
+        groups_path: String,
+        /// Where there is a catalogue: `/roles`.
+        roles_path: Option<String>,
     },
 }
 

@@ -69,6 +69,17 @@ pub enum Code {
     ValidationFailed,
     NotSettable,
     GroupUnknown,
+    GroupUnusable,
+    GroupNotFound,
+    GroupExists,
+    GroupInUse,
+    InvalidSchema,
+    FieldTypeConflict,
+    RoleUnknown,
+    RoleNotFound,
+    RoleExists,
+    RoleInUse,
+    RoleAbove,
     InvalidPatch,
     PasswordRefused,
     PasswordWrong,
@@ -125,6 +136,17 @@ impl Code {
             Self::ValidationFailed => ("validation-failed", S::BAD_REQUEST),
             Self::NotSettable => ("not-settable", S::BAD_REQUEST),
             Self::GroupUnknown => ("group-unknown", S::BAD_REQUEST),
+            Self::GroupUnusable => ("group-unusable", S::INTERNAL_SERVER_ERROR),
+            Self::GroupNotFound => ("group-not-found", S::NOT_FOUND),
+            Self::GroupExists => ("group-exists", S::CONFLICT),
+            Self::GroupInUse => ("group-in-use", S::CONFLICT),
+            Self::InvalidSchema => ("invalid-schema", S::BAD_REQUEST),
+            Self::FieldTypeConflict => ("field-type-conflict", S::CONFLICT),
+            Self::RoleUnknown => ("role-unknown", S::BAD_REQUEST),
+            Self::RoleNotFound => ("role-not-found", S::NOT_FOUND),
+            Self::RoleExists => ("role-exists", S::CONFLICT),
+            Self::RoleInUse => ("role-in-use", S::CONFLICT),
+            Self::RoleAbove => ("role-above", S::FORBIDDEN),
             Self::InvalidPatch => ("invalid-patch", S::BAD_REQUEST),
             Self::PasswordRefused => ("password-refused", S::BAD_REQUEST),
             Self::PasswordWrong => ("password-wrong", S::FORBIDDEN),
@@ -229,7 +251,7 @@ pub fn name_taken(field: &str) -> Error {
 }
 
 pub fn changed_meanwhile() -> Error {
-    Error::new(Code::ChangedMeanwhile, "The user was changed by somebody else meanwhile")
+    Error::new(Code::ChangedMeanwhile, "It was changed by somebody else meanwhile")
 }
 
 pub fn state_unavailable() -> Error {

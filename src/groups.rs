@@ -1,30 +1,58 @@
-//! Groups: a JSON Schema and a label. The documents are compiled in from `schemas/groups/`; their schemas are compiled once.
-//! Must not know what is done with a user.
+//! Groups: what a user of each must look like, and whether he has an identity. Their documents lie in the store; a schema is
+//! compiled once, for as long as its document says the same. Must not know what is done with a user.
+
+pub mod built_in;
+mod schema;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
+pub use schema::{Fault, Schema};
+
 use crate::{
+    clock::Clock,
     error::{Code, Error, Finding},
-    users::{METADATA, STANDARD},
+    store::Store,
+    users::{METADATA, STANDARD, State},
 };
 
-const DOCUMENTS: [&str; 2] =
-    [include_str!("../schemas/groups/administrators.json"), include_str!("../schemas/groups/users.json")];
-
-/// Backtracking steps of a pattern with look-around, so that no user can make one run for ever.
-const BACKTRACK_LIMIT: usize = 100_000;
+/// Over a remote store a group is looked up at most once in so long.
+const REMEMBERED_MS: i64 = 1_000;
 /// More are not told.
 const FINDINGS: usize = 20;
 
-/// All groups.
-#[derive(Debug, Clone)]
-pub struct Groups(Arc<HashMap<String, Arc<Group>>>);
+/// All groups. Cheap to copy.
+#[derive(Clone)]
+pub struct Groups(Arc<Inside>);
+
+struct Inside {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    /// Known where the store has no document of that name.
+    otherwise: HashMap<String, Known>,
+    seen: Mutex<HashMap<String, Seen>>,
+    /// So often was something forgotten.
+    forgotten: AtomicU64,
+}
+
+/// A group, or why its document makes none.
+pub type Known = Result<Arc<Group>, Fault>;
+
+/// A group as it was found.
+#[derive(Clone)]
+struct Seen {
+    at_ms: i64,
+    /// Nothing where it is not the store's.
+    document: Option<Map<String, Value>>,
+    group: Known,
+}
 
 /// One group and its compiled schema.
 #[derive(Debug)]
@@ -32,60 +60,112 @@ pub struct Group {
     pub name: String,
     /// `authUserCreationDisabled`: its users live in the store only.
     store_only: bool,
-    validator: Validator,
-    /// The members that its schema names.
-    properties: Vec<String>,
-    /// Those of them that are dates.
-    dates: Vec<String>,
+    schema: Schema,
 }
 
 impl Groups {
-    /// The groups that come with the program, compiled at the first call.
-    pub fn built_in() -> Result<Self, String> {
-        static BUILT_IN: OnceLock<Result<Groups, String>> = OnceLock::new();
-        BUILT_IN.get_or_init(Self::compile_built_in).clone()
-    }
-
-    fn compile_built_in() -> Result<Self, String> {
-        let groups = DOCUMENTS.iter().map(|document| {
-            let document: Value = serde_json::from_str(document).map_err(|error| error.to_string())?;
-            Group::compile(&document).map(|group| (group.name.clone(), Arc::new(group)))
-        });
-        Ok(Self(Arc::new(groups.collect::<Result<_, String>>()?)))
-    }
-
-    /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none.
-    pub fn of(&self, fields: &Map<String, Value>) -> Result<Arc<Group>, Error> {
-        match fields.get("userGroup") {
-            Some(Value::String(name)) => self.0.get(name).cloned().ok_or_else(|| {
-                Error::new(Code::GroupUnknown, format!("There is no group called {name}")).field("userGroup")
-            }),
-            Some(_) => Err(failed("", vec![finding("/userGroup", "type", "must be a string")])),
-            None => Err(failed("", vec![finding("", "required", "userGroup is required")])),
+    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self, String> {
+        let mut otherwise = HashMap::new();
+        // Our own state was given them as documents.
+        if store.name() != "embedded" {
+            for document in built_in::documents()? {
+                let group = Group::compile(&document).map_err(|fault| fault.message)?;
+                otherwise.insert(group.name.clone(), Ok(Arc::new(group)));
+            }
         }
+        let (seen, forgotten) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Self(Arc::new(Inside { store, clock, otherwise, seen, forgotten })))
+    }
+
+    /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none,
+    /// `group-unusable` when its document makes no sense.
+    pub async fn of(&self, fields: &Map<String, Value>) -> Result<Arc<Group>, Error> {
+        let name = match fields.get("userGroup") {
+            Some(Value::String(name)) => name,
+            Some(_) => return Err(failed("", vec![finding("/userGroup", "type", "must be a string")])),
+            None => return Err(failed("", vec![finding("", "required", "userGroup is required")])),
+        };
+        match self.named(name).await? {
+            Some(Ok(group)) => Ok(group),
+            Some(Err(fault)) => {
+                tracing::error!(group = %name, pointer = fault.pointer, why = fault.message, "a group is unusable");
+                Err(Error::new(Code::GroupUnusable, format!("The document of the group {name} makes no sense")))
+            }
+            None => {
+                let message = format!("There is no group called {name}");
+                Err(Error::new(Code::GroupUnknown, message).field("userGroup"))
+            }
+        }
+    }
+
+    /// As it stands now, over a remote store as it stood at most a second ago.
+    pub async fn named(&self, name: &str) -> Result<Option<Known>, Error> {
+        let inside = &self.0;
+        let now_ms = inside.clock.now_ms();
+        let seen = inside.seen().get(name).cloned();
+        if let Some(seen) = &seen
+            && inside.store.name() != "embedded"
+            && (0..REMEMBERED_MS).contains(&(now_ms - seen.at_ms))
+        {
+            return Ok(Some(seen.group.clone()));
+        }
+        let forgotten = inside.forgotten.load(Ordering::SeqCst);
+        let mut found = inside.store.find(&[("userGroup", name)]).await?;
+        found.retain(|row| row.state == State::Public);
+        let (document, group) = match (found.pop(), found.is_empty()) {
+            (None, _) => match inside.otherwise.get(name) {
+                Some(group) => (None, group.clone()),
+                None => {
+                    inside.seen().remove(name);
+                    return Ok(None);
+                }
+            },
+            (Some(row), true) => {
+                let said = row.fields();
+                let group = match seen.filter(|seen| seen.document.as_ref() == Some(&said)) {
+                    Some(seen) => seen.group,
+                    None => Group::compile(&said).map(Arc::new),
+                };
+                (Some(said), group)
+            }
+            (Some(_), false) => {
+                let message = "more than one document has that name".to_owned();
+                (None, Err(Fault { pointer: "/userGroup".to_owned(), message }))
+            }
+        };
+        let mut seen = inside.seen();
+        // What was changed while we looked may have been found as it was before.
+        if forgotten == inside.forgotten.load(Ordering::SeqCst) {
+            seen.insert(name.to_owned(), Seen { at_ms: now_ms, document, group: group.clone() });
+        }
+        Ok(Some(group))
+    }
+
+    /// What was known of that group holds no more: whoever writes its document says so.
+    pub fn forget(&self, name: &str) {
+        let mut seen = self.0.seen();
+        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
+        seen.remove(name);
+    }
+}
+
+impl Inside {
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Group {
-    fn compile(document: &Value) -> Result<Self, String> {
-        let name = document["userGroup"].as_str().ok_or("a group without userGroup")?.to_owned();
-        let schema = &document["crudSchema"];
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
-            .build(schema)
-            .map_err(|error| format!("the schema of {name} does not compile: {error}"))?;
-        let properties = schema["properties"].as_object();
-        let is_date = |schema: &Value| matches!(schema["format"].as_str(), Some("date-time" | "date"));
-        let dates = properties.iter().flat_map(|named| named.iter()).filter(|(_, schema)| is_date(schema));
-        let store_only = document["authUserCreationDisabled"] == Value::Bool(true);
-        Ok(Self {
-            name,
-            store_only,
-            validator,
-            dates: dates.map(|(member, _)| member.clone()).collect(),
-            properties: properties.map(|named| named.keys().cloned().collect()).unwrap_or_default(),
-        })
+    /// From the document's members; pointers lead into it.
+    pub fn compile(document: &Map<String, Value>) -> Result<Self, Fault> {
+        let lacks = |pointer: &str, message: &str| Fault { pointer: pointer.to_owned(), message: message.to_owned() };
+        let name = document.get("userGroup").and_then(Value::as_str);
+        let name = name.ok_or_else(|| lacks("/userGroup", "a group has a name"))?.to_owned();
+        let schema = document.get("crudSchema").ok_or_else(|| lacks("/crudSchema", "a group has a schema"))?;
+        let schema = Schema::compile(schema)
+            .map_err(|fault| Fault { pointer: format!("/crudSchema{}", fault.pointer), ..fault })?;
+        let store_only = document.get("authUserCreationDisabled") == Some(&Value::Bool(true));
+        Ok(Self { name, store_only, schema })
     }
 
     /// Whether a user of this group has an account at the identity provider, and with it roles.
@@ -95,12 +175,18 @@ impl Group {
 
     /// Whether that member is a date: `expirationDate`, and what its schema calls one (RFC 3339).
     pub fn is_date(&self, member: &str) -> bool {
-        member == "expirationDate" || self.dates.iter().any(|date| date == member)
+        member == "expirationDate" || self.schema.properties.get(member).is_some_and(|property| property.date)
     }
 
     /// Whether a user of this group may look so. Standard members are checked by us, the rest by the schema; members that
     /// neither knows are refused also under an open schema.
     pub fn check(&self, fields: &Map<String, Value>) -> Result<(), Error> {
+        let findings = self.findings(fields);
+        if findings.is_empty() { Ok(()) } else { Err(failed(&self.name, findings)) }
+    }
+
+    /// What is wrong with such a user, up to the limit.
+    pub fn findings(&self, fields: &Map<String, Value>) -> Vec<Finding> {
         let mut user = fields.clone();
         // What the system sets and nobody writes is no matter of the schema.
         user.retain(|name, _| {
@@ -108,7 +194,7 @@ impl Group {
         });
         let mut findings: Vec<Finding> = Vec::new();
         for (name, value) in &user {
-            let known = STANDARD.contains(&name.as_str()) || self.properties.contains(name);
+            let known = STANDARD.contains(&name.as_str()) || self.schema.properties.contains_key(name);
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             if !known {
                 findings.push(finding(&pointer, "unknown-member", "is no member of a user of this group"));
@@ -116,22 +202,13 @@ impl Group {
                 findings.push(finding(&pointer, "type", wrong));
             }
         }
-        let user = Value::Object(user);
-        for error in self.validator.iter_errors(&user).take(FINDINGS) {
-            // The error's own text quotes the value, which is the user's.
-            let keyword = error.kind().keyword();
-            let pointer = error.instance_path().as_str();
-            if findings.iter().any(|known| known.pointer == pointer && known.keyword == keyword) {
-                continue;
+        for found in self.schema.findings(&Value::Object(user)) {
+            if !findings.iter().any(|known| known.pointer == found.pointer && known.keyword == found.keyword) {
+                findings.push(found);
             }
-            findings.push(finding(
-                pointer,
-                keyword,
-                format!("does not satisfy {keyword} at {}", error.schema_path().as_str()),
-            ));
         }
         findings.truncate(FINDINGS);
-        if findings.is_empty() { Ok(()) } else { Err(failed(&self.name, findings)) }
+        findings
     }
 }
 
@@ -175,7 +252,7 @@ mod tests {
     fn only_a_plain_true_takes_a_groups_users_their_identities() {
         let group = |disabled: Value| {
             let document = json!({ "userGroup": "guests", "crudSchema": {}, "authUserCreationDisabled": disabled });
-            Group::compile(&document).unwrap()
+            Group::compile(document.as_object().unwrap()).unwrap()
         };
         assert!(!group(json!(true)).has_identities());
         for otherwise in [json!(false), json!(null), json!("true")] {

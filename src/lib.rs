@@ -16,6 +16,7 @@ pub mod check;
 pub mod crash;
 pub mod groups;
 pub mod operations;
+pub mod roles;
 pub mod saga;
 pub mod users;
 

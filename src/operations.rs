@@ -71,7 +71,7 @@ pub async fn retry(app: &App, caller: &Caller, id: &str) -> Result<Shown, Error>
     }
     caller.require(permission(&entry.kind))?;
     if let Some(subject) = entry.subject.as_deref().and_then(UserId::parse) {
-        rules::not_above(&app.systems, caller, &subject).await?;
+        rules::not_above_whoever(&app.systems, caller, &subject).await?;
     }
     if !app.sagas.nudge(id) {
         app.sagas.recover().await?;

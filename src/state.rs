@@ -136,4 +136,6 @@ pub trait Grants: Send + Sync + 'static {
 pub trait Keys: Send + Sync + 'static {
     /// The one stored under that name, else what `fresh` is, stored durably first.
     async fn get_or_put(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, Error>;
+
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 }

@@ -1,8 +1,11 @@
-//! Where users live: the trait, a file a driver. A driver translates what its system answers into done, not done or
+//! Where users live, and the documents of groups and roles beside them: the trait, a file a driver. A driver translates what its system answers into done, not done or
 //! unknown; nothing above it sees more.
 
+mod collection;
 pub mod crud_service;
 pub mod embedded;
+
+pub use collection::Collection;
 
 use std::time::Duration;
 
@@ -15,14 +18,15 @@ use crate::{
     users::{Change, Revision, State, User, UserId},
 };
 
-/// The collection of users.
+/// One collection. What is said of users holds for the documents of the others too: each is a row with `_id`, state and
+/// revision.
 ///
 /// Writes are conditional on the revision that was read, so that a late one can be closed out: once the revision has
 /// moved, it matches nothing any more.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Stores a PUBLIC user under an id of our choice. Asked again for the same id it changes nothing and is done.
-    /// `NotDone` with `name-taken` when the store's own unique fields refuse it, and after [`Store::close`].
+    /// `NotDone` with [`Collection::taken`] when the store's own unique fields refuse it, and after [`Store::close`].
     async fn insert(&self, id: &UserId, fields: &Map<String, Value>, by: &str) -> Outcome<()>;
 
     /// The fence of an insert of these fields: whether it landed. Where it did not, it can never land any more.

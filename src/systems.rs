@@ -9,6 +9,7 @@ use crate::{
     identity::{Account, AuthUserId, Identity},
     outcome::Outcome,
     query::Filter,
+    roles::Roles,
     state::Grants,
     store::Store,
     users::{User, UserId},
@@ -17,6 +18,9 @@ use crate::{
 #[derive(Clone)]
 pub struct Systems {
     pub store: Arc<dyn Store>,
+    /// The documents of groups.
+    pub groups: Arc<dyn Store>,
+    pub roles: Roles,
     pub identity: Arc<dyn Identity>,
     pub grants: Arc<dyn Grants>,
     pub clock: Clock,

@@ -149,6 +149,12 @@ impl User {
         self.text("userGroup").unwrap_or_default()
     }
 
+    /// The names of his roles.
+    pub fn roles(&self) -> Vec<&str> {
+        let named = self.document.get("roles").and_then(Value::as_array).into_iter().flatten();
+        named.filter_map(Value::as_str).collect()
+    }
+
     pub fn auth_user_id(&self) -> Option<&str> {
         self.text("authUserId")
     }

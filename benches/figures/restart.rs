@@ -8,15 +8,16 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use user_manager::{
     access::Caller,
-    app::App,
+    app::{App, Stores, open_stores},
     clock::Clock,
     config::{self, Config},
+    groups::built_in,
     identity::{self, Identity},
+    roles::Roles,
     state::{
         Keys,
         sqlite::{Sqlite, journal::SqliteJournal},
     },
-    store::{self, Store},
     systems::Systems,
     users::{self, UserId, create::Draft, rules::Precondition},
 };
@@ -146,14 +147,9 @@ fn first_life(config: &Arc<Config>, size: Size) {
 
 async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
     let clock = Clock::system();
-    let store: Arc<dyn Store> = match &config.store {
-        config::Store::Embedded => {
-            Arc::new(store::embedded::Embedded::open(state.clone(), &config.unique_fields).await.unwrap())
-        }
-        config::Store::CrudService { base, users_path } => {
-            Arc::new(store::crud_service::CrudService::new(base, users_path, &config.calls, clock.clone()).unwrap())
-        }
-    };
+    let Stores { users, groups, roles } = open_stores(config, state, &clock).await.unwrap();
+    built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.unwrap();
+    let roles = Roles::new(roles, clock.clone());
     let identity: Arc<dyn Identity> = match &config.identity {
         config::Identity::Embedded { .. } => {
             Arc::new(identity::embedded::Embedded::open(state.clone(), clock.clone(), 1, 1).await.unwrap())
@@ -163,7 +159,7 @@ async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
             Arc::new(open.await.unwrap())
         }
     };
-    Systems { store, identity, grants: state.clone(), clock }
+    Systems { store: users, groups, roles, identity, grants: state.clone(), clock }
 }
 
 async fn create(app: Arc<App>) -> UserId {

@@ -65,8 +65,6 @@ pub const LATER: &[Later] = &[
     later("RETENTION", USERS, Size),
     later("IDEMPOTENCY_TTL", USERS, Size),
 
-    later("UMS_CONFIG_CRUD_ENDPOINT", "groups kept in the store (here they come with the program)", Switch("")),
-    later("ROLES_CRUD_ENDPOINT", "a role catalogue", Switch("")),
     later("FENCE_DAYS", REAL, Size),
     later("CONFIGURATION_PATH", REAL, Switch("")),
 

@@ -32,6 +32,8 @@ pub struct Raw {
 
     pub crud_service: Option<String>,
     pub users_crud_endpoint: Option<String>,
+    pub ums_config_crud_endpoint: Option<String>,
+    pub roles_crud_endpoint: Option<String>,
     pub crud_insert: Option<String>,
     pub unique_fields: Option<String>,
 

@@ -68,7 +68,14 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let admin_password = r.secret("ADMIN_PASSWORD", raw.admin_password, raw.admin_password_file, unset);
 
     let calls = calls(r, raw.ca_file, raw.connect_timeout, raw.call_timeout);
-    let store = store(r, raw.crud_service, raw.users_crud_endpoint, raw.crud_insert);
+    let store = store(
+        r,
+        raw.crud_service,
+        raw.users_crud_endpoint,
+        raw.ums_config_crud_endpoint,
+        raw.roles_crud_endpoint,
+        raw.crud_insert,
+    );
     let unique_fields = r.read("UNIQUE_FIELDS", raw.unique_fields, values::unique_fields);
     let identity = identity(
         r,
@@ -205,23 +212,43 @@ fn store(
     r: &mut Reading,
     host: Option<String>,
     users_path: Option<String>,
+    groups_path: Option<String>,
+    roles_path: Option<String>,
     insert: Option<String>,
 ) -> Result<Store, Noted> {
     let remote = host.is_some();
     let base = r.optional("CRUD_SERVICE", host, values::host, unset);
     if !remote {
-        let given = [("USERS_CRUD_ENDPOINT", users_path.is_some()), ("CRUD_INSERT", insert.is_some())];
+        let given = [
+            ("USERS_CRUD_ENDPOINT", users_path.is_some()),
+            ("UMS_CONFIG_CRUD_ENDPOINT", groups_path.is_some()),
+            ("ROLES_CRUD_ENDPOINT", roles_path.is_some()),
+            ("CRUD_INSERT", insert.is_some()),
+        ];
         r.unused(given, CRUD_SERVICE);
         return Ok(Store::Embedded);
     }
     let users_path = r.read("USERS_CRUD_ENDPOINT", users_path, values::route);
+    let groups_path = r.read("UMS_CONFIG_CRUD_ENDPOINT", groups_path, values::route);
+    let roles_path = r.optional("ROLES_CRUD_ENDPOINT", roles_path, values::route, unset);
     let import = r.read("CRUD_INSERT", insert, |text| match text {
         "import" => Ok(()),
         other => values::wrong(format!("{other:?} is not in this version"), "import"),
     });
     import?;
-    let users_path = users_path?;
-    Ok(base?.map_or(Store::Embedded, |base| Store::CrudService { base, users_path }))
+    let (users_path, groups_path, roles_path) = (users_path?, groups_path?, roles_path?);
+    let paths = [
+        ("USERS_CRUD_ENDPOINT", Some(&users_path)),
+        ("UMS_CONFIG_CRUD_ENDPOINT", Some(&groups_path)),
+        ("ROLES_CRUD_ENDPOINT", roles_path.as_ref()),
+    ];
+    for (at, (name, path)) in paths.iter().enumerate() {
+        if let Some((other, _)) = paths[..at].iter().find(|(_, other)| path.is_some() && other == path) {
+            let what = format!("it is the path of {other}, and one collection cannot be both");
+            return r.noted(Mistake::wrong(name, what, "another path"));
+        }
+    }
+    Ok(base?.map_or(Store::Embedded, |base| Store::CrudService { base, users_path, groups_path, roles_path }))
 }
 
 struct RawIdentity {

@@ -100,6 +100,8 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new("CRUD_SERVICE", Unset, "Host of the CRUD Service. Set: it keeps the users. Unset: they are in our own state"),
     Setting::new("USERS_CRUD_ENDPOINT", Value("/users"), "Path of its collection of users").of(CRUD_SERVICE),
+    Setting::new("UMS_CONFIG_CRUD_ENDPOINT", Value("/ums-config"), "Path of its collection of group documents").of(CRUD_SERVICE),
+    Setting::new("ROLES_CRUD_ENDPOINT", Unset, "Path of its collection of roles. Unset: no catalogue, a role is any text and gives nothing").of(CRUD_SERVICE),
     Setting::new("CRUD_INSERT", Value("import"), "How a user is inserted there under an id of our choice. Only `import` in this version").of(CRUD_SERVICE),
     Setting::new("UNIQUE_FIELDS", Value("email,username"), "Fields that nobody may share, folded (NFKC, case). Only this list in this version"),
 

@@ -1,4 +1,4 @@
-//! Users in a remote crud-service (6.9 or newer, for its import route). Knows its paths, its statuses and how each of our
+//! Users, groups and roles in a remote crud-service (6.9 or newer, for its import route). Knows its paths, its statuses and how each of our
 //! writes is closed: an insert by its `_id`, a change by the `updatedAt` that it is bound to.
 
 mod names;
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Landed, Store, Write};
+use super::{Collection, Landed, Store, Write};
 use crate::{
     clock::Clock,
     config::Calls,
@@ -23,7 +23,8 @@ use crate::{
     users::{Change, Revision, State, User, UserId},
 };
 
-/// `userGroup` of the row that [`Store::close`] leaves behind. It is in state DELETED, and nobody.
+/// [`Collection::marker`] of the row that [`Store::close`] leaves behind, with its `_id` where that member is unique. It is
+/// in state DELETED, and nobody.
 const FENCE: &str = "__fence";
 /// As the platform names it; the service takes `creatorId` and `updaterId` from it.
 const USER_HEADER: &str = "miauserid";
@@ -37,20 +38,27 @@ pub struct CrudService {
     remote: Remote,
     /// `/users`
     path: String,
+    of: Collection,
     clock: Clock,
     /// Of the collection, once read.
     shape: shape::Cached,
 }
 
 impl CrudService {
-    /// `path`: that of the collection, `/users`. Refused, with a sentence, when `CA_FILE` cannot be used.
+    /// `path`: that of the collection of users, `/users`. Refused, with a sentence, when `CA_FILE` cannot be used.
     pub fn new(base: &Url, path: &str, calls: &Calls, clock: Clock) -> Result<Self, String> {
         Ok(Self {
             remote: Remote::new("CRUD", base, calls, clock.clone())?,
             path: path.trim_end_matches('/').to_owned(),
+            of: Collection::Users,
             clock,
             shape: shape::Cached::default(),
         })
+    }
+
+    /// The same, but that it is another collection which lies under that path.
+    pub fn keeping(self, of: Collection) -> Self {
+        Self { of, ..self }
     }
 
     /// For the metrics, and for tests that count calls.
@@ -65,7 +73,7 @@ impl CrudService {
     /// One row under its own `_id`: stored whole, or refused.
     async fn import(&self, row: Value, by: Option<&str>) -> Result<(), Error> {
         let bytes = Bytes::from(json!([row]).to_string());
-        let file = Body::File { name: "users.json", content_type: "application/json", bytes };
+        let file = Body::File { name: "rows.json", content_type: "application/json", bytes };
         let call = self.call(Method::POST, "import", &[]).body(file);
         let call = if let Some(by) = by { call.header(USER_HEADER, by) } else { call };
         let answer = self.remote.send(call).await?;
@@ -140,6 +148,10 @@ impl CrudService {
         Err(Failure::unknown(error::internal("the clock of the CRUD service stands still")))
     }
 
+    fn is_fence(&self, row: &User) -> bool {
+        row.text(self.of.marker()) == Some(&fence_name(self.of, &row.id))
+    }
+
     /// A conflict, told in one way or another: who has the name.
     async fn refused_change(&self, id: &UserId, at: &Revision, change: &Change, refusal: Error) -> Failure {
         // What is answered after a write that went through is no proof that it did not.
@@ -148,7 +160,7 @@ impl CrudService {
             return refusal.unknown();
         }
         match names::holder(self, id, &change.set).await {
-            Ok(Some(field)) => Failure::not_done(error::name_taken(field)),
+            Ok(Some(field)) => Failure::not_done(self.of.taken(field)),
             Ok(None) if refusal.status() == Some(500) => refusal.unknown(),
             Ok(None) => refusal.not_done(),
             Err(_) => refusal.unknown(),
@@ -170,10 +182,10 @@ impl Store for CrudService {
         };
         // Either the id is taken, and then by us, or another unique field is.
         match self.read(id, &Filter::Everything).await {
-            Ok(Some(user)) if is_fence(&user) => Err(refusal.not_done()),
+            Ok(Some(user)) if self.is_fence(&user) => Err(refusal.not_done()),
             Ok(Some(_)) => Ok(()),
             Ok(None) => match names::holder(self, id, fields).await {
-                Ok(Some(field)) => Err(Failure::not_done(error::name_taken(field))),
+                Ok(Some(field)) => Err(Failure::not_done(self.of.taken(field))),
                 Ok(None) | Err(_) => Err(refusal.not_done()),
             },
             Err(_) => Err(refusal.unknown()),
@@ -181,7 +193,7 @@ impl Store for CrudService {
     }
 
     async fn close(&self, id: &UserId, fields: &Map<String, Value>) -> Outcome<Landed> {
-        let row = self.shape().await?.fence(id, fields);
+        let row = self.shape().await?.fence(self.of, id, fields);
         let refusal = match self.import(row, None).await {
             Ok(()) => return Ok(Landed::Never),
             Err(error) if conflict(&error) => error,
@@ -192,7 +204,7 @@ impl Store for CrudService {
             }
         };
         match self.read(id, &Filter::Everything).await {
-            Ok(Some(user)) if is_fence(&user) => Ok(Landed::Never),
+            Ok(Some(user)) if self.is_fence(&user) => Ok(Landed::Never),
             Ok(Some(_)) => Ok(Landed::There),
             Ok(None) => Err(refusal.not_done()),
             Err(_) => Err(refusal.unknown()),
@@ -201,7 +213,7 @@ impl Store for CrudService {
 
     async fn get(&self, id: &UserId, rows: &Filter) -> Outcome<Option<User>> {
         let user = self.read(id, rows).await?;
-        Ok(user.filter(|user| !is_fence(user)))
+        Ok(user.filter(|user| !self.is_fence(user)))
     }
 
     async fn find(&self, any: &[(&str, &str)]) -> Outcome<Vec<User>> {
@@ -218,7 +230,7 @@ impl Store for CrudService {
         let answer = self.remote.send(call).await?;
         let documents: Vec<Map<String, Value>> = answer.json()?;
         let users: Option<Vec<_>> = documents.into_iter().map(User::from_document).collect();
-        Ok(users.ok_or_else(|| answer.garbled())?.into_iter().filter(|user| !is_fence(user)).collect())
+        Ok(users.ok_or_else(|| answer.garbled())?.into_iter().filter(|user| !self.is_fence(user)).collect())
     }
 
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
@@ -282,8 +294,9 @@ fn document(answer: &Answer) -> Result<User, Error> {
     User::from_document(answer.json()?).ok_or_else(|| answer.garbled())
 }
 
-fn is_fence(user: &User) -> bool {
-    user.group() == FENCE
+/// What a fence is called.
+fn fence_name(of: Collection, id: &UserId) -> String {
+    if of.unique().contains(&of.marker()) { format!("{FENCE}-{id}") } else { FENCE.to_owned() }
 }
 
 /// Gone right after we had written it.

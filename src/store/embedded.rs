@@ -1,4 +1,4 @@
-//! Users in our own state, by the rules of a CRUD service's collection: metadata, states, writes conditional on
+//! Users in our own state, groups and roles too, by the rules of a CRUD service's collection: metadata, states, writes conditional on
 //! `updatedAt`. Knows neither the journal nor identities.
 //!
 //! Unique is a value when it is folded (`Ada@X.org` is taken where `ada@x.org` stands), in every state, each field for
@@ -25,6 +25,7 @@ const LOOKED_UP: [&str; 3] = ["authUserId", "email", "username"];
 pub struct Embedded {
     documents: Arc<dyn Documents>,
     users: Arc<Collection>,
+    of: super::Collection,
 }
 
 impl Embedded {
@@ -33,8 +34,16 @@ impl Embedded {
         let unique = unique_fields.iter().map(|field| vec![field.clone()]).collect();
         let further = LOOKED_UP.iter().map(|&field| field.to_owned());
         let indexed = further.filter(|field| !unique_fields.contains(field)).collect();
-        let users = documents.define(Collection { name: "users", unique, indexed }).await?;
-        Ok(Self { documents, users })
+        let of = super::Collection::Users;
+        let users = documents.define(Collection { name: of.name(), unique, indexed }).await?;
+        Ok(Self { documents, users, of })
+    }
+
+    /// Another collection over that state.
+    pub async fn open_collection(documents: Arc<dyn Documents>, of: super::Collection) -> Result<Self, state::Error> {
+        let unique = of.unique().iter().map(|&field| vec![field.to_owned()]).collect();
+        let users = documents.define(Collection { name: of.name(), unique, indexed: Vec::new() }).await?;
+        Ok(Self { documents, users, of })
     }
 
     /// Where the user stands at that revision, what `edit` makes of his body.
@@ -54,7 +63,15 @@ impl Embedded {
         }
         edit(&mut document.body);
         document.body.insert("updaterId".to_owned(), by.into());
-        written(self.documents.replace(&self.users, id.as_str(), at, document.body).await?)
+        self.written(self.documents.replace(&self.users, id.as_str(), at, document.body).await?)
+    }
+
+    fn written(&self, replace: Replace) -> Outcome<Write> {
+        match replace {
+            Replace::Stored(document) => Ok(Write::Now(Box::new(user(document)?))),
+            Replace::Elsewhere(_) => Ok(Write::Elsewhere),
+            Replace::Taken(field) => Err(Failure::not_done(self.of.taken(&field))),
+        }
     }
 }
 
@@ -69,10 +86,8 @@ impl Store for Embedded {
         match self.documents.insert(&self.users, id.as_str(), body).await? {
             // Nobody else chooses this id: what stands there is our own earlier insert.
             Insert::Stored(_) | Insert::Exists(_) => Ok(()),
-            Insert::Closed => {
-                Err(Failure::not_done(Error::new(Code::OperationSettled, "The creation of this user was given up")))
-            }
-            Insert::Taken(field) => Err(Failure::not_done(error::name_taken(&field))),
+            Insert::Closed => Err(Failure::not_done(Error::new(Code::OperationSettled, "This creation was given up"))),
+            Insert::Taken(field) => Err(Failure::not_done(self.of.taken(&field))),
         }
     }
 
@@ -103,7 +118,7 @@ impl Store for Embedded {
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
         if change.is_empty() {
             let Some(at) = clock::parse_rfc3339(&at.0) else { return Ok(Write::Elsewhere) };
-            return written(self.documents.touch(&self.users, id.as_str(), at).await?);
+            return self.written(self.documents.touch(&self.users, id.as_str(), at).await?);
         }
         let mut change = change.clone();
         change.set.retain(|field, _| !METADATA.contains(&field.as_str()));
@@ -131,14 +146,6 @@ impl Store for Embedded {
 
     fn name(&self) -> &'static str {
         "embedded"
-    }
-}
-
-fn written(replace: Replace) -> Outcome<Write> {
-    match replace {
-        Replace::Stored(document) => Ok(Write::Now(Box::new(user(document)?))),
-        Replace::Elsewhere(_) => Ok(Write::Elsewhere),
-        Replace::Taken(field) => Err(Failure::not_done(error::name_taken(&field))),
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draf
                     _ => {}
                 }
             }
-            groups.of(&fields)?.check(&fields)?;
+            groups.of(&fields).await?.check(&fields)?;
             saga.hold(rules::names_in(&fields)).await?;
             rules::names_free(saga.view(), scope, &rules::names_of(&fields), None).await?;
             let blocked = fields.get("blocked") == Some(&Value::Bool(true));

@@ -31,7 +31,7 @@ pub struct Draft {
 /// `name-taken` when the e-mail or the username is taken on either side. Without a password nobody can log in yet.
 pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
     rules::settable(&draft.fields)?;
-    rules::check(app, &draft.fields)?;
+    rules::check(app, &draft.fields).await?;
     if rules::names_of(&draft.fields).is_empty() {
         return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
     }

@@ -66,7 +66,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
 
 async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precondition) -> Result<Permissions, Error> {
     only_if.require(user)?;
-    let held = rules::not_above(systems, caller, &user.id).await?;
+    let held = rules::not_above(systems, caller, user).await?;
     if held.holds(ADMIN) {
         rules::not_last_admin(systems, &user.id).await?;
     }

@@ -10,6 +10,7 @@ use crate::{
     error::{self, Code, Error},
     fold::fold,
     query::Filter,
+    roles,
     systems::{Systems, View},
 };
 
@@ -44,12 +45,22 @@ pub async fn visible(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User,
 }
 
 /// Nobody acts on a person who holds a permission that he lacks. What the person holds.
-pub async fn not_above(systems: &Systems, caller: &Caller, target: &UserId) -> Result<Permissions, Error> {
-    let held = Permissions(systems.grants.of(target.as_str()).await?);
-    if caller.permissions.covers(&held) {
-        return Ok(held);
+pub async fn not_above(systems: &Systems, caller: &Caller, target: &User) -> Result<Permissions, Error> {
+    let held = roles::held(systems, target).await?;
+    if caller.permissions.covers(&held) { Ok(held) } else { Err(above()) }
+}
+
+/// The same of a person who may be gone from the store.
+pub async fn not_above_whoever(systems: &Systems, caller: &Caller, target: &UserId) -> Result<(), Error> {
+    if let Some(user) = systems.store.get(target, &Filter::Everything).await? {
+        return not_above(systems, caller, &user).await.map(|_| ());
     }
-    Err(Error::new(Code::PersonAbove, "The person holds a permission that you lack"))
+    let granted = Permissions(systems.grants.of(target.as_str()).await?);
+    if caller.permissions.covers(&granted) { Ok(()) } else { Err(above()) }
+}
+
+fn above() -> Error {
+    Error::new(Code::PersonAbove, "The person holds a permission that you lack")
 }
 
 /// The members of one's own user that only an administrator may change.
@@ -137,6 +148,6 @@ pub fn settable(fields: &Map<String, Value>) -> Result<(), Error> {
 }
 
 /// The group's opinion of the fields, before anything is sent.
-pub fn check(app: &App, fields: &Map<String, Value>) -> Result<(), Error> {
-    app.groups.of(fields)?.check(fields)
+pub async fn check(app: &App, fields: &Map<String, Value>) -> Result<(), Error> {
+    app.groups.of(fields).await?.check(fields)
 }

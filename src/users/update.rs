@@ -102,7 +102,7 @@ impl Plan {
     async fn check(&self, user: &User) -> Result<Planned, Error> {
         self.only_if.require(user)?;
         rules::not_own_protected(&self.caller, &user.id, self.patch.members())?;
-        let held = rules::not_above(&self.systems, &self.caller, &user.id).await?;
+        let held = rules::not_above(&self.systems, &self.caller, user).await?;
         let now_ms = self.systems.clock.now_ms();
         let change = self.patch.change(&user.document, now_ms)?;
         let mut after = user.clone();
@@ -110,7 +110,7 @@ impl Plan {
         // Blocking never validates: a tightened schema must not keep anybody unblocked.
         let only_blocked = self.patch.members().all(|member| member == "blocked");
         if !only_blocked || !matches!(after.document.get("blocked"), None | Some(Value::Bool(_))) {
-            let group = self.groups.of(&after.document)?;
+            let group = self.groups.of(&after.document).await?;
             group.check(&after.document)?;
             if let Some(member) = self.patch.dated().find(|member| !group.is_date(member)) {
                 let pointer = format!("/$currentDate/{member}");

@@ -14,12 +14,14 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value, json};
 use user_manager::{
     access::Caller,
-    app::App,
+    app::{App, open_stores},
     config::Config,
     error::{Code, Error},
+    groups::built_in,
     identity::{self, Account, Identity},
+    roles::Roles,
     state::{Journal, sqlite::Sqlite},
-    store,
+    store::{self, Store},
     systems::Systems,
     users::{self, Change, State, UserId, create::Draft, rules::Precondition},
 };
@@ -215,7 +217,9 @@ impl World {
 
     async fn systems(&self, state: &Arc<Sqlite>, script: &Arc<Script>) -> Systems {
         let clock = self.hand.clock();
-        let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
+        let stores = open_stores(&config(self.directory.path(), "true"), state, &clock).await.unwrap();
+        let faulty =
+            |inner: Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(FaultyStore { inner, script: script.clone() }) };
         let identity: Arc<dyn Identity> = match self.drivers {
             Drivers::Embedded => {
                 Arc::new(identity::embedded::Embedded::open(state.clone(), clock.clone(), 1, 1).await.unwrap())
@@ -223,7 +227,9 @@ impl World {
             Drivers::Unfenced => self.model.clone(),
         };
         Systems {
-            store: Arc::new(FaultyStore { inner: Arc::new(store), script: script.clone() }),
+            store: faulty(stores.users),
+            groups: faulty(stores.groups),
+            roles: Roles::new(stores.roles.map(faulty), clock.clone()),
             identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
             grants: Arc::new(FaultyGrants { inner: state.clone(), script: script.clone() }),
             clock,
@@ -414,8 +420,10 @@ fn people() -> Vec<(String, Account)> {
 }
 
 async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) {
-    use user_manager::{state::Grants, store::Store};
+    use user_manager::state::Grants;
     let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
+    let stores = open_stores(&config(Path::new("data"), "true"), state, &hand.clock()).await.unwrap();
+    built_in::put(state.as_ref(), stores.groups.as_ref(), hand.now_ms()).await.unwrap();
     let identities = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await.unwrap();
     for (id, account) in accounts {
         identities.create(Some(id), account, None).await.unwrap();

@@ -197,7 +197,6 @@ fn what_a_later_version_has_stops_the_start_when_it_would_switch_something_on() 
         vec![("STATE", "postgres://user@db/x")],
         vec![("ACCESS", "gateway")],
         vec![("CRUD_INSERT", "operation-id"), ("CRUD_SERVICE", "crud")],
-        vec![("ROLES_CRUD_ENDPOINT", "/roles"), ("CRUD_SERVICE", "crud")],
     ] {
         assert_eq!(wrong(&given), [given[0].0]);
     }

@@ -39,7 +39,7 @@ pub use self::{
     snapshot::{People, Snapshot},
 };
 use self::{
-    snapshot::{State, crud_users, keycloak_people, without},
+    snapshot::{State, crud_documents, crud_users, keycloak_people, without},
     time::Moved,
 };
 use crate::{
@@ -147,6 +147,7 @@ impl World {
         let mut set = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
         if let Some(crud) = &crud {
             set("CRUD_SERVICE", crud.url().as_str());
+            set("ROLES_CRUD_ENDPOINT", "/roles");
         }
         if let Some(keycloak) = &keycloak {
             set("AUTH_MODULE", "keycloak");
@@ -322,6 +323,14 @@ impl World {
             users: without(&["updatedAt", "updaterId"], users),
             identities: without(&["mark", "version", "notBeforeMs"], identities),
             grants: state.grants(),
+            documents: match &self.crud {
+                Some(crud) => without(&["updatedAt", "updaterId"], crud_documents(&crud.world())),
+                None => {
+                    let mut documents = state.documents("ums-config");
+                    documents.extend(state.documents("roles"));
+                    without(&["updatedAt", "updaterId"], documents)
+                }
+            },
         }
     }
 

@@ -38,6 +38,9 @@ impl Keys for Drawer {
     async fn get_or_put(&self, _: &str, fresh: Vec<u8>) -> Result<Vec<u8>, state::Error> {
         Ok(self.0.lock().unwrap().get_or_insert(fresh).clone())
     }
+    async fn kept(&self, _: &str) -> Result<Option<Vec<u8>>, state::Error> {
+        Ok(self.0.lock().unwrap().clone())
+    }
 }
 
 struct World {

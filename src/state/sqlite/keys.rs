@@ -25,6 +25,11 @@ impl Keys for Sqlite {
         })
         .await
     }
+
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = name.to_owned();
+        self.read(move |connection| stored(connection, &name)).await
+    }
 }
 
 fn stored(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {

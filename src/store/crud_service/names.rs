@@ -3,11 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::CrudService;
-use crate::{
-    outcome::Outcome,
-    store::Store,
-    users::{NAMES, UserId},
-};
+use crate::{outcome::Outcome, store::Store, users::UserId};
 
 /// The field of `wanted` whose value somebody else than `id` has, in whatever state.
 pub(super) async fn holder(
@@ -15,7 +11,8 @@ pub(super) async fn holder(
     id: &UserId,
     wanted: &Map<String, Value>,
 ) -> Outcome<Option<&'static str>> {
-    let pairs: Vec<_> = NAMES.into_iter().filter_map(|field| Some((field, wanted.get(field)?.as_str()?))).collect();
+    let pairs: Vec<_> =
+        store.of.unique().iter().filter_map(|&field| Some((field, wanted.get(field)?.as_str()?))).collect();
     let found = store.find(&pairs).await?;
     let taken = |(field, value): &&(&'static str, &str)| {
         found.iter().any(|user| user.id != *id && user.text(field) == Some(*value))

@@ -6,11 +6,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{CrudService, FENCE};
+use super::{CrudService, FENCE, fence_name};
 use crate::{
     error::{self, Code},
     outcome::{Failure, Outcome},
     remote::Error,
+    store::Collection,
     users::{METADATA, NAMES, State, UserId},
 };
 
@@ -31,7 +32,7 @@ impl Shape {
 
     /// The row under that id which keeps an insert of `fields` out for ever. It says nothing of the person, unless the
     /// collection asks for a field whose values are not free: then that field stands as in the insert.
-    pub fn fence(&self, id: &UserId, fields: &Map<String, Value>) -> Value {
+    pub fn fence(&self, of: Collection, id: &UserId, fields: &Map<String, Value>) -> Value {
         let mut row = Map::new();
         for field in self.required.iter().filter(|field| !METADATA.contains(&field.as_str())) {
             let given = fields.get(field);
@@ -39,7 +40,7 @@ impl Shape {
             row.insert(field.clone(), value.unwrap_or_else(|| json!(format!("{FENCE}-{id}"))));
         }
         row.insert("_id".to_owned(), json!(id));
-        row.insert("userGroup".to_owned(), json!(FENCE));
+        row.insert(of.marker().to_owned(), json!(fence_name(of, id)));
         row.insert("__STATE__".to_owned(), json!(State::Deleted));
         Value::Object(row)
     }
@@ -126,7 +127,7 @@ mod tests {
         let id = UserId::parse("650000000000000000000001").unwrap();
         let fields = json!({ "userGroup": "staff", "email": "ada@x.org", "city": "Rome", "born": "1815-12-10T00:00:00Z",
             "age": 36, "vip": true, "tags": ["x"], "kind": "b", "phone": "1" });
-        let fence = shape.fence(&id, fields.as_object().unwrap());
+        let fence = shape.fence(Collection::Users, &id, fields.as_object().unwrap());
         assert_eq!(
             fence,
             json!({

@@ -16,15 +16,16 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use user_manager::{
     access::Caller,
-    app::{App, OpenError},
+    app::{App, OpenError, Stores, open_stores},
     config::Config,
+    groups::built_in,
     identity::{self, Account},
+    roles::Roles,
     state::{
         Error, Journal, Keys,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, State as Stands, Unsettled},
         sqlite::{Sqlite, journal::SqliteJournal},
     },
-    store,
     systems::Systems,
     users::{self, UserId, create::Draft, rules::Precondition},
 };
@@ -208,10 +209,12 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
     let pairs = [("DATA_DIR".to_owned(), directory.to_str().unwrap().to_owned())];
     let config = Config::resolve(pairs).unwrap().config;
     let state = Sqlite::open(&directory.join(DATABASE), hand.clock())?;
-    let store = store::embedded::Embedded::open(state.clone(), &config.unique_fields).await?;
+    let Stores { users, groups, roles } = open_stores(&config, &state, &hand.clock()).await?;
+    built_in::put(state.as_ref(), groups.as_ref(), hand.now_ms()).await.unwrap();
+    let roles = Roles::new(roles, hand.clock());
     let identity = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await?;
-    let (store, identity) = (Arc::new(store), Arc::new(identity));
-    Ok((config, Systems { store, identity, grants: state.clone(), clock: hand.clock() }, state))
+    let identity = Arc::new(identity);
+    Ok((config, Systems { store: users, groups, roles, identity, grants: state.clone(), clock: hand.clock() }, state))
 }
 
 async fn seed(app: &App, hand: &Hand) {

@@ -1,4 +1,4 @@
-//! crud-service 7.2.5 with one collection of users, as far as a driver can see it: the routes that it needs, statuses and
+//! crud-service 7.2.5 with a collection of users and, beside it, those of groups and roles, as far as a driver can see it: the routes that it needs, statuses and
 //! bodies as the service gives them, its odd ones included.
 
 use std::collections::BTreeMap;
@@ -52,6 +52,10 @@ pub struct Crud {
     pub fields: BTreeMap<&'static str, Kind>,
     /// Fields that no row may lack.
     pub required: Vec<&'static str>,
+    /// Fields that no two rows may share.
+    pub unique: Vec<&'static str>,
+    /// Further collections.
+    pub beside: Vec<Crud>,
     pub flavour: Flavour,
     /// So many writes to come bear the time of the one before, `last_ms`.
     pub still: u32,
@@ -59,10 +63,17 @@ pub struct Crud {
 }
 
 const STATES: [&str; 4] = ["PUBLIC", "DRAFT", "TRASH", "DELETED"];
-const UNIQUE: [&str; 2] = ["username", "email"];
 
 impl Default for Crud {
     fn default() -> Self {
+        let group = [
+            ("userGroup", Kind::Text),
+            ("label", Kind::Text),
+            ("authUserCreationDisabled", Kind::Bool),
+            ("crudSchema", Kind::Object),
+        ];
+        let role =
+            [("roleId", Kind::Text), ("name", Kind::Text), ("description", Kind::Text), ("permissions", Kind::Texts)];
         let fields = [
             ("userGroup", Kind::Text),
             ("authUserId", Kind::Text),
@@ -76,14 +87,39 @@ impl Default for Crud {
             ("metadata", Kind::Object),
         ];
         Self {
-            path: "/users",
+            unique: vec!["username", "email"],
+            beside: vec![
+                Self::of("/ums-config", group.into(), &["userGroup"], "userGroup"),
+                Self::of("/roles", role.into(), &["roleId", "permissions"], "roleId"),
+            ],
+            ..Self::of("/users", fields.into(), &["userGroup"], "")
+        }
+    }
+}
+
+impl Crud {
+    fn of(
+        path: &'static str,
+        fields: BTreeMap<&'static str, Kind>,
+        required: &[&'static str],
+        unique: &'static str,
+    ) -> Self {
+        Self {
+            path,
             rows: BTreeMap::new(),
-            fields: fields.into(),
-            required: vec!["userGroup"],
+            fields,
+            required: required.to_vec(),
+            unique: vec![unique],
+            beside: Vec::new(),
             flavour: Flavour::V7,
             still: 0,
             last_ms: 0,
         }
+    }
+
+    /// The collection of groups.
+    pub fn groups(&mut self) -> &mut Self {
+        &mut self.beside[0]
     }
 }
 
@@ -110,7 +146,14 @@ impl Crud {
 
 impl Model for Crud {
     fn answer(&mut self, asked: &Asked) -> Answer {
-        let Some(rest) = asked.path.strip_prefix(self.path) else {
+        let below = |path: &str| {
+            let rest = asked.path.strip_prefix(path)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        let Some(rest) = below(self.path) else {
+            if let Some(other) = self.beside.iter_mut().find(|other| below(other.path).is_some()) {
+                return other.answer(asked);
+            }
             return match asked.path.as_str() {
                 "/-/healthz" | "/-/ready" | "/-/check-up" => {
                     let name = "@mia-platform/crud-service";
@@ -274,7 +317,9 @@ impl Crud {
                 let Some(&kind) = self.fields.get(name.as_str()) else { return Err(additional("body", name)) };
                 match command.as_str() {
                     "$set" => changes.push((name.clone(), Some(coerced(name, kind, value.clone()).map_err(bad)?))),
-                    "$unset" if *value == json!(true) && name != "userGroup" => changes.push((name.clone(), None)),
+                    "$unset" if *value == json!(true) && !self.required.contains(&name.as_str()) => {
+                        changes.push((name.clone(), None))
+                    }
                     "$unset" => return Err(bad(format!("body/$unset/{name} must be equal to constant"))),
                     _ => return Err(additional("body", command)),
                 }
@@ -340,7 +385,7 @@ impl Crud {
     /// The unique field whose value another row has already, in whatever state.
     fn taken(&self, id: &str, row: &Row) -> Option<&'static str> {
         let others = || self.rows.iter().filter(|(other, _)| *other != id).map(|(_, row)| row);
-        UNIQUE.into_iter().find(|&field| {
+        self.unique.iter().copied().find(|&field| {
             let value = row.get(field);
             value.is_some() && others().any(|other| other.get(field) == value)
         })

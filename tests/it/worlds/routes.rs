@@ -8,6 +8,22 @@ const CRUD: &[&str] = &[
     "PATCH /users/:id",
     "DELETE /users/:id",
     "POST /users/:id/state",
+    "GET /ums-config/",
+    "GET /ums-config/schema",
+    "GET /ums-config/count",
+    "POST /ums-config/import",
+    "GET /ums-config/:id",
+    "PATCH /ums-config/:id",
+    "DELETE /ums-config/:id",
+    "POST /ums-config/:id/state",
+    "GET /roles/",
+    "GET /roles/schema",
+    "GET /roles/count",
+    "POST /roles/import",
+    "GET /roles/:id",
+    "PATCH /roles/:id",
+    "DELETE /roles/:id",
+    "POST /roles/:id/state",
 ];
 
 const KEYCLOAK: &[&str] = &[

@@ -21,6 +21,8 @@ pub struct People {
     pub users: BTreeMap<String, Value>,
     pub identities: BTreeMap<String, Value>,
     pub grants: Vec<(String, String)>,
+    /// Those of groups and roles.
+    pub documents: BTreeMap<String, Value>,
 }
 
 impl People {
@@ -30,7 +32,8 @@ impl People {
             let users = people.users.iter().map(|(id, user)| format!("user {id} {user}"));
             let identities = people.identities.iter().map(|(id, identity)| format!("identity {id} {identity}"));
             let grants = people.grants.iter().map(|(user, permission)| format!("grant {user} {permission}"));
-            users.chain(identities).chain(grants).collect()
+            let documents = people.documents.iter().map(|(id, document)| format!("document {id} {document}"));
+            users.chain(identities).chain(grants).chain(documents).collect()
         };
         let (before, after) = (lines(self), lines(other));
         let only = |sign: &str, one: &[String], two: &[String]| -> Vec<String> {
@@ -88,6 +91,16 @@ impl State {
 pub fn crud_users(rows: &BTreeMap<String, crud::Row>) -> BTreeMap<String, Value> {
     let users = rows.iter().filter(|(_, row)| row["userGroup"] != "__fence");
     users.map(|(id, row)| (id.clone(), Value::Object(row.clone()))).collect()
+}
+
+/// The groups and roles of a twin.
+pub fn crud_documents(crud: &crud::Crud) -> BTreeMap<String, Value> {
+    let rows = crud.beside.iter().flat_map(|collection| &collection.rows);
+    let is_fence = |row: &crud::Row| {
+        let marker = row.get("roleId").or_else(|| row.get("userGroup"));
+        marker.and_then(Value::as_str).is_some_and(|name| name.starts_with("__fence"))
+    };
+    rows.filter(|(_, row)| !is_fence(row)).map(|(id, row)| (id.clone(), Value::Object(row.clone()))).collect()
 }
 
 /// The people of a twin, without the mark of who wrote them last.
