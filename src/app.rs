@@ -14,7 +14,7 @@ use crate::{
         tokens::{self, Tokens},
     },
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, Expiry},
     error::Error,
     groups::{Groups, built_in},
     identity::{self, Identity},
@@ -31,7 +31,7 @@ use crate::{
     },
     store::{self, Store},
     systems::{Health, Systems},
-    users::{UserId, steps::KINDS},
+    users::{self, UserId, steps::KINDS},
 };
 
 /// How often operations that nobody is at work on are looked for.
@@ -82,14 +82,23 @@ impl App {
             built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.map_err(not_put)?;
         }
         let (identity, own_identities) = open_identity(&config, &state, &clock).await?;
-        let roles = Roles::new(roles, clock.clone());
-        let systems = Systems { store: users, groups, roles, identity, grants: state.clone(), clock };
+        let systems = Systems {
+            store: users,
+            groups,
+            roles: Roles::new(roles, clock.clone()),
+            identity,
+            grants: state.clone(),
+            timers: state.clone(),
+            expiry: config.expiry == Expiry::On,
+            clock,
+        };
         let mut app = Self::assemble(config, systems, state).await?;
         app.own_identities = own_identities;
         app._lock = Some(lock);
         let app = Arc::new(app);
         app.sagas.recover().await?;
         tend(&app);
+        users::expire::watch(&app);
         Ok(app)
     }
 

@@ -21,6 +21,7 @@ pub struct Config {
     /// `UPSTREAM_STATUS=precise`: 502, 503, 504 instead of 500 for failures of other systems.
     pub precise_upstream_status: bool,
     pub unique_scope: UniqueScope,
+    pub expiry: Expiry,
     /// Status of a refused login.
     pub login_refused_status: u16,
     pub http: Http,
@@ -51,6 +52,14 @@ pub enum Compat {
     Original,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    On,
+    /// Only where a Timer Service is, which this version does not have.
+    TimerService,
+}
+
+/// Over whom names are unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UniqueScope {
     All,

@@ -9,7 +9,7 @@ pub use journal::Journal;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::outcome::Failure;
@@ -129,6 +129,27 @@ pub trait Grants: Send + Sync + 'static {
     async fn revoke(&self, user: &str, permissions: &[String]) -> Result<(), Error>;
     /// Every user who was granted it.
     async fn holders(&self, permission: &str) -> Result<Vec<String>, Error>;
+}
+
+/// When a person's time is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timer {
+    /// Milliseconds since 1970.
+    pub due_ms: i64,
+    /// The identity that he had when it was set.
+    pub identity: Option<String>,
+}
+
+/// At most one timer a person.
+#[async_trait]
+pub trait Timers: Send + Sync + 'static {
+    async fn of(&self, user: &str) -> Result<Option<Timer>, Error>;
+    /// In place of the one there is; `None` takes it away.
+    async fn set(&self, user: &str, timer: Option<Timer>) -> Result<(), Error>;
+    /// Whose time is up by then, the longest first; at most so many, and none of `except`.
+    async fn due(&self, by_ms: i64, except: Vec<String>, most: usize) -> Result<Vec<String>, Error>;
+    /// When the first time after this is up.
+    async fn next(&self, after_ms: i64) -> Result<Option<i64>, Error>;
 }
 
 /// Small things that must last: signing keys, the secret of the hash chain.

@@ -10,7 +10,7 @@ use crate::{
     outcome::Outcome,
     query::Filter,
     roles::Roles,
-    state::Grants,
+    state::{Grants, Timer, Timers},
     store::Store,
     users::{User, UserId},
 };
@@ -23,12 +23,20 @@ pub struct Systems {
     pub roles: Roles,
     pub identity: Arc<dyn Identity>,
     pub grants: Arc<dyn Grants>,
+    pub timers: Arc<dyn Timers>,
+    /// Whether a date that has come blocks (`EXPIRY`).
+    pub expiry: bool,
     pub clock: Clock,
 }
 
 impl Systems {
     pub fn view(&self) -> View<'_> {
         View(self)
+    }
+
+    /// Milliseconds since 1970: whose date has come by then is blocked.
+    pub fn expired_until_ms(&self) -> i64 {
+        if self.expiry { self.clock.now_ms() } else { i64::MIN }
     }
 }
 
@@ -78,7 +86,16 @@ impl View<'_> {
         self.0.identity.get(id).await
     }
 
+    pub async fn timer(&self, user: &UserId) -> Outcome<Option<Timer>> {
+        Ok(self.0.timers.of(user.as_str()).await?)
+    }
+
     pub fn now_ms(&self) -> i64 {
         self.0.clock.now_ms()
+    }
+
+    /// As [`Systems::expired_until_ms`].
+    pub fn expired_until_ms(&self) -> i64 {
+        self.0.expired_until_ms()
     }
 }

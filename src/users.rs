@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod create;
 pub mod delete;
+pub mod expire;
 pub mod passwords;
 pub mod rules;
 pub mod steps;
@@ -164,9 +165,10 @@ impl User {
         self.document.get("blocked") == Some(&Value::Bool(true))
     }
 
-    /// The one rule: blocked, or not PUBLIC, or expired.
-    pub fn identity_blocked(&self, now_ms: i64) -> bool {
-        let expired = self.text("expirationDate").and_then(clock::parse_rfc3339).is_some_and(|at| at <= now_ms);
+    /// The one rule: blocked, or not PUBLIC, or his date has come by then.
+    pub fn identity_blocked(&self, expired_until_ms: i64) -> bool {
+        let date = self.text("expirationDate").and_then(clock::parse_rfc3339);
+        let expired = date.is_some_and(|at| at <= expired_until_ms);
         self.blocked() || self.state != State::Public || expired
     }
 

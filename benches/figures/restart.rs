@@ -159,7 +159,7 @@ async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
             Arc::new(open.await.unwrap())
         }
     };
-    Systems { store: users, groups, roles, identity, grants: state.clone(), clock }
+    Systems { store: users, groups, roles, identity, grants: state.clone(), timers: state.clone(), expiry: true, clock }
 }
 
 async fn create(app: Arc<App>) -> UserId {

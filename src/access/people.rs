@@ -98,8 +98,8 @@ async fn person(app: &App, found: Option<Found>) -> Result<Option<Person>, Error
 
 async fn look_up(app: &App, identity: &str) -> Result<Option<Found>, Error> {
     let found = app.systems.store.find(&[("authUserId", identity)]).await.map_err(|failure| failure.into_error())?;
-    let now = app.clock.now_ms();
-    let Some(user) = found.iter().find(|user| !user.identity_blocked(now)) else { return Ok(None) };
+    let expired_until_ms = app.systems.expired_until_ms();
+    let Some(user) = found.iter().find(|user| !user.identity_blocked(expired_until_ms)) else { return Ok(None) };
     let granted = app.systems.grants.of(user.id.as_str()).await?;
     let roles = user.roles().into_iter().map(str::to_owned).collect();
     Ok(Some(Found { user: user.id.clone(), granted, roles }))

@@ -50,7 +50,6 @@ pub const LATER: &[Later] = &[
     later("GATEWAY_ANONYMOUS", FIT, Switch("refuse")),
     later("RANDOM_PWD_GEN", USERS, MovedByCompat("false", "true")),
     later("PUBLIC_UNBLOCKS", USERS, MovedByCompat("own", "always")),
-    later("EXPIRY", USERS, MovedByCompat("on", "timer-service")),
     later("CREATE_WITH_STATE", USERS, MovedByCompat("false", "true")),
     later("SELF_PROTECT", USERS, MovedByCompat("on", "unless-backoffice")),
 

@@ -9,6 +9,7 @@ pub struct Raw {
     pub access: Option<String>,
     pub upstream_status: Option<String>,
     pub unique_scope: Option<String>,
+    pub expiry: Option<String>,
     pub login_refused_status: Option<String>,
 
     pub http_host: Option<String>,

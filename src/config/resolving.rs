@@ -51,6 +51,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let access = access(r, raw.access);
     let precise_upstream_status = r.read("UPSTREAM_STATUS", raw.upstream_status, values::upstream_status);
     let unique_scope = r.read("UNIQUE_SCOPE", raw.unique_scope, values::unique_scope);
+    let expiry = r.read("EXPIRY", raw.expiry, values::expiry);
     let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
 
     let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url);
@@ -107,6 +108,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         compat: compat?,
         precise_upstream_status: precise_upstream_status?,
         unique_scope: unique_scope?,
+        expiry: expiry?,
         login_refused_status: login_refused_status?,
         http: http?,
         log: Log { level: level?, format: format? },

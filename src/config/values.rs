@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{Compat, KeycloakCreate, LogFormat, UniqueScope};
+use super::{Compat, Expiry, KeycloakCreate, LogFormat, UniqueScope};
 
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub fn compat(text: &str) -> Value<Compat> {
 
 pub fn upstream_status(text: &str) -> Value<bool> {
     word(text, &[("500", false), ("precise", true)])
+}
+
+pub fn expiry(text: &str) -> Value<Expiry> {
+    word(text, &[("on", Expiry::On), ("timer-service", Expiry::TimerService)])
 }
 
 pub fn unique_scope(text: &str) -> Value<UniqueScope> {

@@ -11,6 +11,7 @@ mod keys;
 pub mod lock;
 mod migrations;
 mod readers;
+mod timers;
 mod writer;
 
 use std::{

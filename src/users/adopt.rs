@@ -6,7 +6,7 @@ use super::{
     NAMES, UserId,
     create::Draft,
     rules,
-    steps::{ChangeIdentity, InsertUser},
+    steps::{ChangeIdentity, InsertUser, MoveTimer},
 };
 use crate::{
     access::Caller,
@@ -15,6 +15,7 @@ use crate::{
     fold::fold,
     identity::{Account, AuthUserId},
     saga::{Answer, Saga},
+    state::Timer,
 };
 
 /// Either the user stands PUBLIC in the store, linked to that identity, which is blocked if he is; or nothing is there and
@@ -22,8 +23,9 @@ use crate::{
 ///
 /// `identity-unknown`, `identity-linked`; `identity-mismatch` when a name is given and not the identity's (one that is not
 /// given is taken from it).
-pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draft) -> Result<UserId, Error> {
+pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, mut draft: Draft) -> Result<UserId, Error> {
     rules::settable(&draft.fields)?;
+    let due_ms = rules::expiring(&mut draft.fields, app.clock.now_ms())?;
     let id = UserId::new(app.clock.now_ms());
     let names = vec![format!("user:{id}"), format!("identity:{identity}")];
     let asked = app.asked(caller, "adopt-identity", "creating user", Some(&id), names, Answer::AtCommit);
@@ -60,7 +62,11 @@ pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draf
             saga.step(InsertUser { id: id.clone(), fields, by }).await?;
             if from.enabled == blocked {
                 let to = Account { enabled: !blocked, mark: Some(saga.operation().to_owned()), ..from.clone() };
-                saga.step(ChangeIdentity { id: identity, from, to }).await?;
+                saga.step(ChangeIdentity { id: identity.clone(), from, to }).await?;
+            }
+            if let Some(due_ms) = due_ms {
+                let after = Some(Timer { due_ms, identity: Some(identity) });
+                saga.step(MoveTimer { user: id.clone(), before: None, after }).await?;
             }
             Ok(id)
         })

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     UserId, passwords, rules,
-    steps::{CreateIdentity, GrantPermissions, InsertUser, LinkIdentity},
+    steps::{CreateIdentity, GrantPermissions, InsertUser, LinkIdentity, MoveTimer},
 };
 use crate::{
     access::Caller,
@@ -14,6 +14,7 @@ use crate::{
     identity::Account,
     query::Filter,
     saga::{Answer, Saga},
+    state::Timer,
 };
 
 /// What is asked for a new person.
@@ -29,8 +30,9 @@ pub struct Draft {
 /// Either the user stands PUBLIC in the store, linked to an identity under the same names; or nothing is there.
 ///
 /// `name-taken` when the e-mail or the username is taken on either side. Without a password nobody can log in yet.
-pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
+pub async fn create(app: &App, caller: &Caller, mut draft: Draft) -> Result<UserId, Error> {
     rules::settable(&draft.fields)?;
+    let due_ms = rules::expiring(&mut draft.fields, app.clock.now_ms())?;
     rules::check(app, &draft.fields).await?;
     if rules::names_of(&draft.fields).is_empty() {
         return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
@@ -61,7 +63,11 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
             saga.step(InsertUser { id: id.clone(), fields, by: by.clone() }).await?;
             let identity = saga.step(CreateIdentity { chosen, account, password }).await?;
             let user = saga.view().user(&id, &Filter::Everything).await?.ok_or_else(error::changed_meanwhile)?;
-            saga.step(LinkIdentity { id: id.clone(), at: user.revision, identity, by }).await?;
+            saga.step(LinkIdentity { id: id.clone(), at: user.revision, identity: identity.clone(), by }).await?;
+            if let Some(due_ms) = due_ms {
+                let after = Some(Timer { due_ms, identity: Some(identity) });
+                saga.step(MoveTimer { user: id.clone(), before: None, after }).await?;
+            }
             if !grant.is_empty() {
                 saga.step(GrantPermissions { user: id.clone(), permissions: grant, before: Vec::new() }).await?;
             }

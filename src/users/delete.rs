@@ -3,7 +3,7 @@
 use super::{
     State, User, UserId, rules,
     rules::Precondition,
-    steps::{ChangeIdentity, DeleteIdentity, DeleteUser, DropGrants, MoveUser},
+    steps::{ChangeIdentity, DeleteIdentity, DeleteUser, DropGrants, DropTimer, MoveUser},
 };
 use crate::{
     access::{ADMIN, Caller, Permissions},
@@ -59,7 +59,8 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
                 }
             }
             saga.on_commit(DeleteUser { id: id.clone() })?;
-            saga.on_commit(DropGrants { user: id })
+            saga.on_commit(DropGrants { user: id.clone() })?;
+            saga.on_commit(DropTimer { user: id })
         })
         .await
 }

@@ -6,6 +6,7 @@ use super::{NAMES, State, User, UserId, held_name};
 use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
+    clock,
     config::UniqueScope,
     error::{self, Code, Error},
     fold::fold,
@@ -92,7 +93,7 @@ pub async fn not_last_admin(systems: &Systems, target: &UserId) -> Result<(), Er
         let stays = |user: &User| {
             user.auth_user_id().is_some()
                 && user.text("expirationDate").is_none()
-                && !user.identity_blocked(systems.clock.now_ms())
+                && !user.identity_blocked(systems.expired_until_ms())
         };
         if user.as_ref().is_some_and(stays) {
             return Ok(());
@@ -140,11 +141,34 @@ pub fn settable(fields: &Map<String, Value>) -> Result<(), Error> {
         if reserved(name) {
             return Err(Error::new(Code::NotSettable, format!("{name} is not set by callers")).field(name));
         }
-        if name == "expirationDate" {
-            return Err(Error::new(Code::NotSettable, "This version does not block users on a date").field(name));
-        }
     }
     Ok(())
+}
+
+/// `expirationDate` as it is kept: UTC with milliseconds. Nothing where it is null, as the CRUD Service has it.
+///
+/// `expiration-past` where it is not in the future; asked only when it is set or changed.
+pub fn expiration(value: &Value, now_ms: i64) -> Result<Option<String>, Error> {
+    let at_ms = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => clock::parse_rfc3339(text),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let wrong = || error::invalid(Code::ValidationFailed, "/expirationDate", "must be a date and time (RFC 3339)");
+    let at_ms = at_ms.ok_or_else(wrong)?;
+    if at_ms <= now_ms {
+        return Err(Error::new(Code::ExpirationPast, "The expirationDate is not in the future").field("expirationDate"));
+    }
+    Ok(Some(clock::rfc3339(at_ms)))
+}
+
+/// Of a new user: his date as it is kept, and the timer that goes with it.
+pub fn expiring(fields: &mut Map<String, Value>, now_ms: i64) -> Result<Option<i64>, Error> {
+    let Some(given) = fields.remove("expirationDate") else { return Ok(None) };
+    let Some(date) = expiration(&given, now_ms)? else { return Ok(None) };
+    let due_ms = clock::parse_rfc3339(&date);
+    fields.insert("expirationDate".to_owned(), date.into());
+    Ok(due_ms)
 }
 
 /// The group's opinion of the fields, before anything is sent.

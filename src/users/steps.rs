@@ -3,10 +3,12 @@
 mod grants;
 mod identity;
 mod store;
+mod timers;
 
 pub use grants::{DropGrants, GrantPermissions};
 pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
 pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
+pub use timers::{DropTimer, MoveTimer};
 
 use crate::saga::kinds::{Kind, promise, step};
 
@@ -22,4 +24,6 @@ pub const KINDS: &[Kind] = &[
     promise::<DeleteIdentity>(),
     promise::<DeleteUser>(),
     promise::<DropGrants>(),
+    step::<MoveTimer>(),
+    promise::<DropTimer>(),
 ];

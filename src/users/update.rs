@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 use super::{
     Change, METADATA, User, UserId, rules,
     rules::Precondition,
-    steps::{ChangeIdentity, PatchUser},
+    steps::{ChangeIdentity, MoveTimer, PatchUser},
 };
 use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
+    clock,
     config::UniqueScope,
     error::{self, Code, Error},
     fold::fold,
@@ -17,6 +18,7 @@ use crate::{
     identity::Account,
     patch::Patch,
     saga::{Answer, Saga},
+    state::Timer,
     systems::Systems,
 };
 
@@ -60,13 +62,19 @@ pub async fn update(
                 None => None,
             };
 
-            let Planned { change, mut after, .. } = planned;
+            let Planned { change, mut after, moved, .. } = planned;
             after.revision = saga.step(PatchUser::new(&user, change, &by)).await?;
             if let Some((identity, from)) = account {
-                let to = account_of(&user, &after, &from, saga.view().now_ms(), saga.operation());
+                let to = account_of(&user, &after, &from, saga.view().expired_until_ms(), saga.operation());
                 if differs(&from, &to) {
                     saga.step(ChangeIdentity { id: identity.to_owned(), from, to }).await?;
                 }
+            }
+            if let Some(due_ms) = moved {
+                let before = saga.view().timer(&id).await?;
+                let identity = user.auth_user_id().map(str::to_owned);
+                let timer = due_ms.map(|due_ms| Timer { due_ms, identity });
+                saga.step(MoveTimer { user: id, before, after: timer }).await?;
             }
             if let Some(identity) = user.auth_user_id() {
                 people.forget(identity);
@@ -96,6 +104,10 @@ struct Planned {
     change: Change,
     /// As he will be.
     after: User,
+    /// Where his date changes: to what, milliseconds since 1970.
+    moved: Option<Option<i64>>,
+    /// He will be blocked, now or on a date.
+    ends: bool,
 }
 
 impl Plan {
@@ -104,7 +116,8 @@ impl Plan {
         rules::not_own_protected(&self.caller, &user.id, self.patch.members())?;
         let held = rules::not_above(&self.systems, &self.caller, user).await?;
         let now_ms = self.systems.clock.now_ms();
-        let change = self.patch.change(&user.document, now_ms)?;
+        let mut change = self.patch.change(&user.document, now_ms)?;
+        let moved = expiration(&mut change, user, now_ms)?;
         let mut after = user.clone();
         change.apply(&mut after.document);
         // Blocking never validates: a tightened schema must not keep anybody unblocked.
@@ -120,10 +133,11 @@ impl Plan {
         if user.auth_user_id().is_some() && rules::names_of(&after.document).is_empty() {
             return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
         }
-        if held.holds(ADMIN) && after.identity_blocked(now_ms) {
+        let ends = after.identity_blocked(self.systems.expired_until_ms()) || after.text("expirationDate").is_some();
+        if held.holds(ADMIN) && ends {
             rules::not_last_admin(&self.systems, &user.id).await?;
         }
-        Ok(Planned { held, change, after })
+        Ok(Planned { held, change, after, moved, ends })
     }
 }
 
@@ -133,7 +147,7 @@ impl Planned {
         let mut names = rules::names_in(&user.document);
         names.extend(rules::names_in(&self.change.set));
         names.push(format!("user:{}", user.id));
-        if self.held.holds(ADMIN) && self.change.set.get("blocked") == Some(&Value::Bool(true)) {
+        if self.held.holds(ADMIN) && self.ends {
             names.push(rules::ADMINS.to_owned());
         }
         names.sort();
@@ -148,8 +162,30 @@ impl Planned {
     }
 }
 
+/// Where the date changes: as it is kept, and when that is. `null` takes it away, as the CRUD Service has it.
+fn expiration(change: &mut Change, user: &User, now_ms: i64) -> Result<Option<Option<i64>>, Error> {
+    const FIELD: &str = "expirationDate";
+    let before = user.text(FIELD).and_then(clock::parse_rfc3339);
+    let after = match change.set.remove(FIELD) {
+        Some(given) => match rules::expiration(&given, now_ms)? {
+            Some(date) => {
+                let due_ms = clock::parse_rfc3339(&date);
+                change.set.insert(FIELD.to_owned(), date.into());
+                due_ms
+            }
+            None => {
+                change.unset.push(FIELD.to_owned());
+                None
+            }
+        },
+        None if change.unset.iter().any(|member| member == FIELD) => None,
+        None => return Ok(None),
+    };
+    Ok((before != after).then_some(after))
+}
+
 /// The account of a user who looks like this, and looked like `before`.
-fn account_of(before: &User, user: &User, from: &Account, now_ms: i64, mark: &str) -> Account {
+fn account_of(before: &User, user: &User, from: &Account, expired_until_ms: i64, mark: &str) -> Account {
     let text = |field: &str| user.text(field).map(str::to_owned);
     // A username that the user does not have and did not have is none of ours; one that he gives up is no name to log in
     // with any more.
@@ -157,7 +193,7 @@ fn account_of(before: &User, user: &User, from: &Account, now_ms: i64, mark: &st
     Account {
         username: text("username").or(theirs),
         email: text("email"),
-        enabled: !user.identity_blocked(now_ms),
+        enabled: !user.identity_blocked(expired_until_ms),
         mark: Some(mark.to_owned()),
         revision: from.revision.clone(),
     }
@@ -183,10 +219,6 @@ fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
     }
     if patch.members().any(|member| member == "password") {
         return Err(Error::new(Code::NotSettable, "A password is changed by its owner").field("password"));
-    }
-    if patch.members().any(|member| member == "expirationDate") {
-        let sentence = "This version does not block users on a date";
-        return Err(Error::new(Code::NotSettable, sentence).field("expirationDate"));
     }
     Ok(patch)
 }

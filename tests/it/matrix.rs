@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use user_manager::{
     access::Caller,
     app::{App, open_stores},
+    clock::rfc3339,
     config::Config,
     error::{Code, Error},
     groups::built_in,
@@ -29,7 +30,7 @@ use user_manager::{
 pub use crate::memory::memory;
 
 use self::{
-    faulty::{FaultyGrants, FaultyIdentity, FaultyStore, Script},
+    faulty::{FaultyGrants, FaultyIdentity, FaultyStore, FaultyTimers, Script},
     model::Unfenced,
     time::Hand,
 };
@@ -53,6 +54,7 @@ pub enum Operation {
     Create,
     CreateBlocked,
     CreateAdministrator,
+    CreateExpiring,
     /// The provider has the name already, the store does not.
     CreateRefused,
     Adopt,
@@ -67,16 +69,26 @@ pub enum Operation {
     PatchSame,
     /// The provider has the name already.
     PatchRefused,
+    PatchExpirySet,
+    PatchExpiryMoved,
+    PatchExpiryUnset,
+    Expire,
+    /// Somebody has removed the user at the store.
+    ExpireGone,
+    /// He was given more time at the store itself.
+    ExpireOvertaken,
     Delete,
+    DeleteExpiring,
     DeleteKeepingIdentity,
     DeleteAdministrator,
 }
 
 impl Operation {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
+        Self::CreateExpiring,
         Self::CreateRefused,
         Self::Adopt,
         Self::AdoptBlocked,
@@ -88,7 +100,14 @@ impl Operation {
         Self::PatchSeveral,
         Self::PatchSame,
         Self::PatchRefused,
+        Self::PatchExpirySet,
+        Self::PatchExpiryMoved,
+        Self::PatchExpiryUnset,
+        Self::Expire,
+        Self::ExpireGone,
+        Self::ExpireOvertaken,
         Self::Delete,
+        Self::DeleteExpiring,
         Self::DeleteKeepingIdentity,
         Self::DeleteAdministrator,
     ];
@@ -117,6 +136,10 @@ impl Operation {
             Self::CreateAdministrator => {
                 create(json!({"userGroup": "administrators", "email": "new@x.org"}), &["users:admin", "x:y"]).await
             }
+            Self::CreateExpiring => {
+                let date = "2031-01-01T00:00:00+01:00";
+                create(json!({"userGroup": "users", "email": "new@x.org", "expirationDate": date}), &[]).await
+            }
             Self::CreateRefused => {
                 create(json!({"userGroup": "users", "email": "new@x.org", "username": "lonely"}), &[]).await
             }
@@ -133,6 +156,15 @@ impl Operation {
             }
             Self::PatchSame => patch(ADA, json!({"$set": {"name": "N", "email": "Ada@x.org"}})).await,
             Self::PatchRefused => patch(ADA, json!({"$set": {"username": "lonely", "name": "L"}})).await,
+            Self::PatchExpirySet => patch(ADA, json!({"$set": {"expirationDate": "2031-01-01T00:00:00Z"}})).await,
+            Self::PatchExpiryMoved => {
+                patch(LATER, json!({"$set": {"expirationDate": "2031-01-01T00:00:00Z", "email": "l@x.org"}})).await
+            }
+            Self::PatchExpiryUnset => patch(LATER, json!({"$unset": {"expirationDate": true}})).await,
+            Self::Expire => users::expire::expire(app, &user(DUE)).await,
+            Self::ExpireGone => users::expire::expire(app, &user(GONE)).await,
+            Self::ExpireOvertaken => users::expire::expire(app, &user(OVERTAKEN)).await,
+            Self::DeleteExpiring => users::delete(app, &caller, &user(LATER), Precondition::None).await,
             Self::Delete | Self::DeleteKeepingIdentity => {
                 users::delete(app, &caller, &user(ADA), Precondition::None).await
             }
@@ -148,8 +180,28 @@ impl Operation {
 const ADA: &str = "000000000000000000000001";
 const BLOCKED: &str = "000000000000000000000002";
 const ADMIN: &str = "000000000000000000000003";
+/// His date has come; it comes in some years; he has gone from the store; he was given more time there.
+const DUE: &str = "000000000000000000000008";
+const LATER: &str = "000000000000000000000009";
+const GONE: &str = "00000000000000000000000b";
+const OVERTAKEN: &str = "00000000000000000000000c";
 /// Whoever an operation of the sweep may touch, and his identity.
-const SUBJECTS: [&str; 6] = [ADA, "ada-identity", BLOCKED, "blocked-identity", ADMIN, "admin-identity"];
+const SUBJECTS: [&str; 14] = [
+    ADA,
+    "ada-identity",
+    BLOCKED,
+    "blocked-identity",
+    ADMIN,
+    "admin-identity",
+    DUE,
+    "due-identity",
+    LATER,
+    "later-identity",
+    GONE,
+    "gone-identity",
+    OVERTAKEN,
+    "overtaken-identity",
+];
 /// An identity without a user.
 const LONELY: &str = "lonely-identity";
 
@@ -182,6 +234,8 @@ pub struct Snapshot {
     users: BTreeMap<String, Value>,
     identities: BTreeMap<String, Value>,
     grants: Vec<(String, String)>,
+    /// Whose, when, and the identity that it carries.
+    timers: Vec<(String, i64, String)>,
     /// Everything of everybody whom the operation has nothing to do with, to the last byte.
     bystanders: Vec<String>,
 }
@@ -232,6 +286,8 @@ impl World {
             roles: Roles::new(stores.roles.map(faulty), clock.clone()),
             identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
             grants: Arc::new(FaultyGrants { inner: state.clone(), script: script.clone() }),
+            timers: Arc::new(FaultyTimers { inner: state.clone(), script: script.clone() }),
+            expiry: true,
             clock,
         }
     }
@@ -306,7 +362,17 @@ impl World {
         let grants = grants
             .map(Result::unwrap)
             .map(|(user, permission)| (ids.get(&user).cloned().unwrap_or_else(|| "nobody".to_owned()), permission));
-        Snapshot { users: seen, identities: known, grants: grants.collect(), bystanders }
+        let mut timers = db.prepare("SELECT user, due_ms, identity FROM timer ORDER BY user").unwrap();
+        let timers =
+            timers.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?)));
+        let timers = timers.unwrap().map(Result::unwrap).map(|(user, due_ms, identity)| {
+            let whose = if is_seeded(&user) { Some(user) } else { ids.get(&user).cloned() };
+            let carries = identity.map(|id| names.get(id.as_str()).cloned().unwrap_or_else(|| "nobody".to_owned()));
+            (whose.unwrap_or_else(|| "nobody".to_owned()), due_ms, carries.unwrap_or_default())
+        });
+        let mut timers: Vec<_> = timers.collect();
+        timers.sort();
+        Snapshot { users: seen, identities: known, grants: grants.collect(), timers, bystanders }
     }
 
     /// The names that operations hold now.
@@ -415,6 +481,10 @@ fn people() -> Vec<(String, Account)> {
         account("other-admin-identity", "admin2@x.org", "admin2", true),
         account("bystander-identity", "ada@x.org.uk", "ada1", true),
         account("draft-identity", "draft@x.org", "draft", false),
+        account("due-identity", "due@x.org", "due", true),
+        account("later-identity", "later@x.org", "later", true),
+        account("gone-identity", "gone@x.org", "gone", true),
+        account("overtaken-identity", "overtaken@x.org", "overtaken", true),
         account(LONELY, "lonely@x.org", "lonely", true),
     ]
 }
@@ -451,6 +521,28 @@ async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) 
         .await;
     stand("000000000000000000000006", person("users", "draft@x.org", "draft", "draft-identity"), State::Draft).await;
     stand("000000000000000000000007", json!({"userGroup": "users", "email": "trash@x.org"}), State::Trash).await;
+    seed_timers(state, hand, &stand).await;
+}
+
+/// People with a date, and their timers.
+async fn seed_timers(state: &Arc<Sqlite>, hand: &Hand, stand: &impl AsyncFn(&str, Value, State)) {
+    use user_manager::state::{Timer, Timers};
+    let past_ms = hand.now_ms() - 1000;
+    let future_ms = hand.now_ms() + 100_000_000_000;
+    for (id, name, date_ms, due_ms) in [
+        (DUE, "due", Some(past_ms), past_ms),
+        (LATER, "later", Some(future_ms), future_ms),
+        (GONE, "gone", None, past_ms),
+        (OVERTAKEN, "overtaken", Some(future_ms), past_ms),
+    ] {
+        let identity = format!("{name}-identity");
+        if let Some(date_ms) = date_ms {
+            let fields = json!({"userGroup": "users", "email": format!("{name}@x.org"), "username": name,
+                "authUserId": identity, "expirationDate": rfc3339(date_ms)});
+            stand(id, fields, State::Public).await;
+        }
+        state.set(id, Some(Timer { due_ms, identity: Some(identity) })).await.unwrap();
+    }
 }
 
 /// Whether these cells are to be run: all are, unless `CELL` names some: `Create/Embedded`.
@@ -523,5 +615,6 @@ fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
         lines.push(format!("bystanders: before {:?} now {:?}", before.bystanders, now.bystanders));
     }
     lines.push(format!("grants: before {:?} after {:?} now {:?}", before.grants, after.grants, now.grants));
+    lines.push(format!("timers: before {:?} after {:?} now {:?}", before.timers, after.timers, now.timers));
     lines.join("; ")
 }

@@ -2,6 +2,7 @@
 
 mod adopted;
 mod changes;
+mod expiry;
 mod failures;
 mod groups;
 mod hang_up;

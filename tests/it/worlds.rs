@@ -308,6 +308,11 @@ impl World {
         Snapshot { people: self.people(), operations: self.state().operations() }
     }
 
+    /// How many people have a timer.
+    pub fn timers(&self) -> usize {
+        self.state().timers()
+    }
+
     /// Users, identities and grants.
     pub fn people(&self) -> People {
         let state = self.state();

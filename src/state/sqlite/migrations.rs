@@ -8,7 +8,11 @@ use rusqlite::Connection;
 use super::OpenError;
 
 /// The nth brings a state to `user_version` n.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_state.sql"), include_str!("migrations/0002_journal.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_state.sql"),
+    include_str!("migrations/0002_journal.sql"),
+    include_str!("migrations/0003_timers.sql"),
+];
 
 /// `usrm`, in the header of the file: ours and nobody else's.
 const APPLICATION_ID: i64 = 0x7573_726d;

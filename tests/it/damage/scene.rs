@@ -214,7 +214,20 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
     let roles = Roles::new(roles, hand.clock());
     let identity = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await?;
     let identity = Arc::new(identity);
-    Ok((config, Systems { store: users, groups, roles, identity, grants: state.clone(), clock: hand.clock() }, state))
+    Ok((
+        config,
+        Systems {
+            store: users,
+            groups,
+            roles,
+            identity,
+            grants: state.clone(),
+            timers: state.clone(),
+            expiry: true,
+            clock: hand.clock(),
+        },
+        state,
+    ))
 }
 
 async fn seed(app: &App, hand: &Hand) {

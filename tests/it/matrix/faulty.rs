@@ -19,7 +19,7 @@ use user_manager::{
     identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing},
     outcome::{Failure, Outcome},
     query::Filter,
-    state::{self, Grants},
+    state::{self, Grants, Timer, Timers},
     store::{Landed, Store, Write},
     users::{Change, Revision, State, User, UserId},
 };
@@ -410,16 +410,21 @@ impl Identity for FaultyIdentity {
     }
 }
 
-/// Our own state: whatever becomes of a write there is known at once, or the process ends. So all that can befall a call is
-/// to be refused, to be carried out by a process that dies, or to be lost with it.
 pub struct FaultyGrants {
     pub inner: Arc<dyn Grants>,
     pub script: Arc<Script>,
 }
 
-impl FaultyGrants {
-    async fn pass<T>(&self, call: impl Future<Output = Result<T, state::Error>>) -> Result<T, state::Error> {
-        match self.script.next().await {
+pub struct FaultyTimers {
+    pub inner: Arc<dyn Timers>,
+    pub script: Arc<Script>,
+}
+
+impl Script {
+    /// Of our own state: whatever becomes of a write there is known at once, or the process ends. So all that can befall a
+    /// call is to be refused, to be carried out by a process that dies, or to be lost with it.
+    async fn pass_own<T>(&self, call: impl Future<Output = Result<T, state::Error>>) -> Result<T, state::Error> {
+        match self.next().await {
             Some(Fault::Refused) => Err(state::Error::Unavailable("refused".to_owned())),
             Some(Fault::LostNot | Fault::LateBefore(_) | Fault::LateAfter(_) | Fault::LateAtTheEnd) => {
                 Err(state::Error::Fatal("nobody can say".to_owned()))
@@ -434,7 +439,7 @@ impl FaultyGrants {
             }
             Some(Fault::Crash) => {
                 call.await?;
-                self.script.crashed.notify_one();
+                self.crashed.notify_one();
                 std::future::pending().await
             }
             None => call.await,
@@ -443,20 +448,39 @@ impl FaultyGrants {
 }
 
 #[async_trait]
+impl Timers for FaultyTimers {
+    async fn of(&self, user: &str) -> Result<Option<Timer>, state::Error> {
+        self.script.pass_own(self.inner.of(user)).await
+    }
+
+    async fn set(&self, user: &str, timer: Option<Timer>) -> Result<(), state::Error> {
+        self.script.pass_own(self.inner.set(user, timer)).await
+    }
+
+    async fn due(&self, by_ms: i64, except: Vec<String>, most: usize) -> Result<Vec<String>, state::Error> {
+        self.script.pass_own(self.inner.due(by_ms, except, most)).await
+    }
+
+    async fn next(&self, after_ms: i64) -> Result<Option<i64>, state::Error> {
+        self.script.pass_own(self.inner.next(after_ms)).await
+    }
+}
+
+#[async_trait]
 impl Grants for FaultyGrants {
     async fn of(&self, user: &str) -> Result<Vec<String>, state::Error> {
-        self.pass(self.inner.of(user)).await
+        self.script.pass_own(self.inner.of(user)).await
     }
 
     async fn grant(&self, user: &str, permissions: &[String]) -> Result<Vec<String>, state::Error> {
-        self.pass(self.inner.grant(user, permissions)).await
+        self.script.pass_own(self.inner.grant(user, permissions)).await
     }
 
     async fn revoke(&self, user: &str, permissions: &[String]) -> Result<(), state::Error> {
-        self.pass(self.inner.revoke(user, permissions)).await
+        self.script.pass_own(self.inner.revoke(user, permissions)).await
     }
 
     async fn holders(&self, permission: &str) -> Result<Vec<String>, state::Error> {
-        self.pass(self.inner.holders(permission)).await
+        self.script.pass_own(self.inner.holders(permission)).await
     }
 }

@@ -62,6 +62,10 @@ impl State {
         self.pairs("SELECT user, permission FROM \"grant\" ORDER BY user, permission")
     }
 
+    pub fn timers(&self) -> usize {
+        self.pairs("SELECT user, user FROM timer").len()
+    }
+
     pub fn operations(&self) -> BTreeMap<String, String> {
         self.pairs("SELECT id, state FROM operation").into_iter().collect()
     }
