@@ -12,6 +12,7 @@ use crate::{
     error::{Code, Error},
     identity::AuthUserId,
     query::Filter,
+    saga::Key,
     state::journal::Origin,
     users::UserId,
 };
@@ -31,6 +32,8 @@ pub struct Caller {
     pub rows: Filter,
     /// Set as soon as the request has begun an operation; becomes `x-operation-id`.
     pub operation: Arc<OnceLock<String>>,
+    /// Of his request: the operation that it begins is the one that is not begun again.
+    pub key: Option<Key>,
 }
 
 impl Caller {
@@ -43,6 +46,7 @@ impl Caller {
             permissions: Permissions(vec![ADMIN.to_owned()]),
             rows: Filter::Everything,
             operation: Arc::default(),
+            key: None,
         }
     }
 

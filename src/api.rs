@@ -6,6 +6,7 @@ mod conditions;
 mod frame;
 mod health;
 mod json;
+mod keyed;
 mod operations;
 pub mod server;
 mod target;

@@ -15,12 +15,14 @@ use crate::{
     },
     clock::Clock,
     config::{self, Config, Expiry},
-    error::Error,
+    error::{self, Error, kept::Kept, reply::Frame},
     groups::{Groups, built_in},
+    idempotency::Codes,
     identity::{self, Identity},
     outcome::Failure,
+    retention,
     roles::Roles,
-    saga::{Answer, Asked, Limits, Sagas},
+    saga::{Answer, Asked, Interrupted, Limits, Sagas},
     state::{
         self, Journal, Keys,
         sqlite::{
@@ -38,6 +40,8 @@ use crate::{
 const TEND_EVERY: Duration = Duration::from_secs(10);
 /// Under this name the key of the journal's hash chain lies in the state.
 const CHAIN_KEY: &str = "journal-chain-key";
+/// Under this name the key lies that makes codes of idempotency keys.
+const CODES_KEY: &str = "idempotency-codes-key";
 
 pub struct App {
     pub config: Arc<Config>,
@@ -46,6 +50,7 @@ pub struct App {
     pub journal: Arc<dyn Journal>,
     pub sagas: Sagas,
     pub groups: Groups,
+    pub codes: Codes,
     pub tokens: Tokens,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
@@ -98,6 +103,7 @@ impl App {
         let app = Arc::new(app);
         app.sagas.recover().await?;
         tend(&app);
+        retention::tend(&app);
         users::expire::watch(&app);
         Ok(app)
     }
@@ -127,9 +133,11 @@ impl App {
             names_wait: config.names_wait,
             attention_after: config.attention_after,
         };
+        let codes = Codes::new(&state.get_or_put(CODES_KEY, random_key()?).await?, config.idempotency_ttl);
         Ok(Self {
             clock: systems.clock.clone(),
-            sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits),
+            sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits, interrupted(&config)),
+            codes,
             groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,
@@ -161,6 +169,7 @@ impl App {
             names,
             begun: Arc::clone(&caller.operation),
             answer,
+            key: caller.key.clone(),
         }
     }
 
@@ -258,6 +267,16 @@ fn tend(app: &Arc<App>) {
             }
         }
     });
+}
+
+/// What the request is answered, whose operation recovery puts back.
+fn interrupted(config: &Config) -> Box<Interrupted> {
+    let (precise, login_refused) = (config.precise_upstream_status, config.login_refused_status);
+    Box::new(move |operation, origin| {
+        let request_id = &origin.request_id;
+        let frame = Frame { request_id, operation_id: Some(operation), problem: false, precise, login_refused };
+        Kept::of_error(&error::interrupted(), &frame).text()
+    })
 }
 
 fn random_key() -> Result<Vec<u8>, state::Error> {

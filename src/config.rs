@@ -34,6 +34,10 @@ pub struct Config {
     pub answer_within: Duration,
     pub names_wait: Duration,
     pub attention_after: Duration,
+    /// How long answers under an idempotency key are kept.
+    pub idempotency_ttl: Duration,
+    /// How long settled operations and events are kept.
+    pub retention: Duration,
     pub admin_email: Option<String>,
     pub admin_password: Option<SecretString>,
     pub store: Store,

@@ -1,6 +1,7 @@
 //! What callers are told: the one table of status codes, and the words for each situation.
 //! Knows nothing of where an error came from; another system's body, address or value never gets in here.
 
+pub mod kept;
 pub mod reply;
 
 use axum::http::StatusCode;
@@ -95,6 +96,9 @@ pub enum Code {
     OperationInProgress,
     LastAdmin,
     ChangedMeanwhile,
+    InvalidIdempotencyKey,
+    IdempotencyMismatch,
+    IdempotencyRunning,
     TokenRequired,
     TokenInvalid,
     TokenExpired,
@@ -108,6 +112,7 @@ pub enum Code {
     UpstreamRefused,
     Resumable,
     OutcomePending,
+    Interrupted,
     StateUnavailable,
     Draining,
     Overloaded,
@@ -163,6 +168,9 @@ impl Code {
             Self::OperationInProgress => ("operation-in-progress", S::CONFLICT),
             Self::LastAdmin => ("last-admin", S::CONFLICT),
             Self::ChangedMeanwhile => ("changed-meanwhile", S::PRECONDITION_FAILED),
+            Self::InvalidIdempotencyKey => ("invalid-idempotency-key", S::BAD_REQUEST),
+            Self::IdempotencyMismatch => ("idempotency-mismatch", S::UNPROCESSABLE_ENTITY),
+            Self::IdempotencyRunning => ("idempotency-running", S::CONFLICT),
             Self::TokenRequired => ("token-required", S::UNAUTHORIZED),
             Self::TokenInvalid => ("token-invalid", S::UNAUTHORIZED),
             Self::TokenExpired => ("token-expired", S::UNAUTHORIZED),
@@ -176,6 +184,7 @@ impl Code {
             Self::UpstreamRefused => ("upstream-refused", S::INTERNAL_SERVER_ERROR),
             Self::Resumable => ("resumable", S::INTERNAL_SERVER_ERROR),
             Self::OutcomePending => ("outcome-pending", S::INTERNAL_SERVER_ERROR),
+            Self::Interrupted => ("interrupted", S::INTERNAL_SERVER_ERROR),
             Self::StateUnavailable => ("state-unavailable", S::SERVICE_UNAVAILABLE),
             Self::Draining => ("draining", S::SERVICE_UNAVAILABLE),
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE),
@@ -213,6 +222,16 @@ impl Error {
             self.message = upstream.sentence(Some(doing));
         }
         self
+    }
+
+    /// Whether a request that began nothing would be told the same for as long as nothing else changes: what is ours or
+    /// another system's to mend, what waiting mends and who may ask, is asked again each time.
+    pub fn lasts(&self) -> bool {
+        use StatusCode as S;
+        let status = self.code.row().1;
+        let transient = [S::UNAUTHORIZED, S::FORBIDDEN, S::REQUEST_TIMEOUT, S::TOO_MANY_REQUESTS].contains(&status)
+            || matches!(self.code, Code::OperationInProgress | Code::IdempotencyRunning | Code::IdempotencyMismatch);
+        status.is_client_error() && !transient
     }
 
     /// The same failure, told as one that goes on by itself.
@@ -254,6 +273,17 @@ pub fn name_taken(field: &str) -> Error {
 
 pub fn changed_meanwhile() -> Error {
     Error::new(Code::ChangedMeanwhile, "It was changed by somebody else meanwhile")
+}
+
+/// Another request under the same key is being carried out.
+pub fn idempotency_running() -> Error {
+    Error::new(Code::IdempotencyRunning, "The request that was sent under this key is still being carried out")
+        .retry_after(1)
+}
+
+/// Of an operation that recovery put back.
+pub fn interrupted() -> Error {
+    Error::new(Code::Interrupted, "The process that carried this out ended in the middle; everything was put back")
 }
 
 pub fn state_unavailable() -> Error {

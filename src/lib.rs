@@ -15,7 +15,9 @@ pub mod check;
 // What happens.
 pub mod crash;
 pub mod groups;
+pub mod idempotency;
 pub mod operations;
+pub mod retention;
 pub mod roles;
 pub mod saga;
 pub mod users;

@@ -9,6 +9,7 @@ pub use kinds::{Kind, Promise, Step};
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
+    fmt,
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
@@ -19,6 +20,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
@@ -37,6 +39,7 @@ use crate::{
     state::{
         Journal,
         journal::{Appended, Begun, Happened, New, Origin, Record},
+        ledger,
     },
     systems::{Systems, View},
 };
@@ -69,6 +72,7 @@ struct Engine {
     systems: Systems,
     kinds: Kinds,
     limits: Limits,
+    interrupted: Box<Interrupted>,
     /// The operations that a task of ours is at work on; notified to try again at once.
     alive: Mutex<HashMap<String, Arc<Notify>>>,
     /// Those which this program cannot read.
@@ -92,6 +96,34 @@ pub struct Asked {
     /// Is told the operation's id as soon as there is one.
     pub begun: Arc<OnceLock<String>>,
     pub answer: Answer,
+    /// The request that asks for it, where it is to be carried out once.
+    pub key: Option<Key>,
+}
+
+/// A request under an idempotency key. What it is answered is written with what it has done, before anybody hears of it.
+#[derive(Clone)]
+pub struct Key {
+    pub key: ledger::Key,
+    pub answering: Arc<dyn Answering>,
+}
+
+/// How an answer is kept.
+pub trait Answering: Send + Sync {
+    /// A success. `operation` is the one that was carried out, where one was.
+    ///
+    /// # Errors
+    /// That is not what whoever asks expects: a defect of ours.
+    fn success(&self, operation: Option<&str>, value: Value) -> Result<String, Error>;
+    fn failure(&self, operation: Option<&str>, error: &Error) -> String;
+}
+
+/// The same for an operation whose process has ended, so that only the journal knows who asked.
+pub type Interrupted = dyn Fn(&str, &Origin) -> String + Send + Sync;
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.key.slot).finish()
+    }
 }
 
 /// When the caller hears of a success.
@@ -117,12 +149,19 @@ where
 }
 
 impl Sagas {
-    pub fn new(journal: Arc<dyn Journal>, systems: Systems, kinds: &'static [Kind], limits: Limits) -> Self {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        systems: Systems,
+        kinds: &'static [Kind],
+        limits: Limits,
+        interrupted: Box<Interrupted>,
+    ) -> Self {
         let engine = Engine {
             journal,
             systems,
             kinds: Kinds(kinds),
             limits,
+            interrupted,
             alive: Mutex::default(),
             set_aside: Mutex::default(),
             released: Notify::new(),
@@ -138,7 +177,7 @@ impl Sagas {
     pub async fn run<T, B>(&self, asked: Asked, body: B) -> Result<T, Error>
     where
         B: for<'a> Body<'a, T> + Send + 'static,
-        T: Send + 'static,
+        T: Serialize + Send + 'static,
     {
         if self.engine.stopping.load(Ordering::SeqCst) {
             return Err(Error::new(Code::Draining, "The service is shutting down").retry_after(1));
@@ -204,7 +243,7 @@ impl Engine {
         reply: oneshot::Sender<Result<T, Error>>,
     ) where
         B: for<'a> Body<'a, T> + Send + 'static,
-        T: Send + 'static,
+        T: Serialize + Send + 'static,
     {
         let Some(_alive) = Alive::enter(&self, &id) else { return };
         if let Err(error) = self.begin(&id, &asked).await {
@@ -235,7 +274,7 @@ impl Engine {
             Ok(Err(error)) => Err(error),
             Err(_panic) => Err(error::internal("an operation panicked")),
         };
-        let settling = Settling::living(saga);
+        let settling = Settling::living(saga, asked.doing, asked.key);
         match result {
             Ok(value) => settling.commit(value, asked.answer, reply).await,
             Err(error) => settling.roll_back(error, reply).await,
@@ -261,9 +300,11 @@ impl Engine {
                 subject: asked.subject.clone(),
                 names: names.clone(),
                 began_ms: clock.now_ms(),
+                key: asked.key.as_ref().map(|key| key.key.clone()),
             };
             match self.journal.begin(new).await? {
                 Begun::Fresh => return Ok(()),
+                Begun::Repeat => return Err(error::idempotency_running()),
                 Begun::Held if clock.now_ms() >= until_ms => return Err(in_progress()),
                 Begun::Held => tokio::select! {
                     () = released => {}

@@ -2,9 +2,11 @@
 //! Traits here, an engine a file: `sqlite` now.
 
 pub mod journal;
+pub mod ledger;
 pub mod sqlite;
 
 pub use journal::Journal;
+pub use ledger::Ledger;
 
 use std::sync::Arc;
 

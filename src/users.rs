@@ -121,7 +121,7 @@ pub const NAMES: [&str; 2] = ["email", "username"];
 pub struct Revision(pub String);
 
 /// A user as the store holds him: the whole document, metadata included.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub id: UserId,
     pub revision: Revision,

@@ -47,6 +47,7 @@ async fn operation(journal: Arc<dyn Journal>, done: Done) {
         subject: Some(user.to_string()),
         names: vec![format!("email:{email}"), format!("user:{user}")],
         began_ms: now_ms,
+        key: None,
     };
     journal.begin(new).await.unwrap();
     done.one();

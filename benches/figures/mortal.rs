@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 use user_manager::state::{
-    Error, Journal,
+    Error, Journal, Ledger,
     journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
 };
 
@@ -111,5 +111,9 @@ impl Journal for Mortal {
 
     async fn unsettled(&self) -> Result<u64, Error> {
         self.inner.unsettled().await
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
     }
 }

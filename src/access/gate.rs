@@ -120,6 +120,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         permissions: person.permissions,
         rows: Filter::Everything,
         operation: arrival.operation.clone(),
+        key: None,
     })
 }
 

@@ -27,16 +27,45 @@ pub struct Object(pub Map<String, Value>);
 /// No body, or one that says nothing: empty, or an empty object.
 pub struct Nothing;
 
+/// What can be made of a body that has been read.
+pub trait Parsed: Sized {
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error>;
+}
+
+impl Parsed for Object {
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Err(Error::new(Code::InvalidJson, "The body is missing; a JSON object is expected"));
+        }
+        expect_json(headers)?;
+        json::object(bytes).map(Self)
+    }
+}
+
+impl Parsed for Nothing {
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        if headers.contains_key(CONTENT_TYPE) || headers.contains_key(CONTENT_ENCODING) {
+            expect_json(headers)?;
+        }
+        match json::object(bytes)?.keys().next() {
+            None => Ok(Self),
+            Some(member) => {
+                let pointer = format!("/{}", json::segment(member));
+                Err(invalid(Code::ValidationFailed, pointer, "no members are expected here"))
+            }
+        }
+    }
+}
+
 impl FromRequest<Arc<App>> for Object {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         let (headers, bytes) = read(request, app).await?;
-        if bytes.is_empty() {
-            return Err(Error::new(Code::InvalidJson, "The body is missing; a JSON object is expected"));
-        }
-        expect_json(&headers)?;
-        json::object(&bytes).map(Self)
+        Self::parse(&headers, &bytes)
     }
 }
 
@@ -45,19 +74,7 @@ impl FromRequest<Arc<App>> for Nothing {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         let (headers, bytes) = read(request, app).await?;
-        if bytes.is_empty() {
-            return Ok(Self);
-        }
-        if headers.contains_key(CONTENT_TYPE) || headers.contains_key(CONTENT_ENCODING) {
-            expect_json(&headers)?;
-        }
-        match json::object(&bytes)?.keys().next() {
-            None => Ok(Self),
-            Some(member) => {
-                let pointer = format!("/{}", json::segment(member));
-                Err(invalid(Code::ValidationFailed, pointer, "no members are expected here"))
-            }
-        }
+        Self::parse(&headers, &bytes)
     }
 }
 
@@ -84,7 +101,8 @@ pub fn secret(members: &mut Map<String, Value>, name: &str) -> Result<SecretStri
     text(members, name).map(SecretString::from)
 }
 
-async fn read(request: Request, app: &App) -> Result<(HeaderMap, BytesMut), Error> {
+/// All of it, within the limits.
+pub async fn read(request: Request, app: &App) -> Result<(HeaderMap, BytesMut), Error> {
     let (parts, mut body) = request.into_parts();
     let limit = app.config.limits.body;
     let too_large = || Error::new(Code::TooLarge, format!("The body is larger than {limit} bytes"));

@@ -176,7 +176,7 @@ fn harmless(id: &str) -> bool {
 }
 
 /// Whether `Accept` names `application/problem+json` itself, and not with weight nought.
-fn wants_problem(headers: &HeaderMap) -> bool {
+pub fn wants_problem(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);

@@ -8,13 +8,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use serde_json::{Value, json};
+
 use super::{
     body::Nothing,
     frame,
+    keyed::Keyed,
     target::{Listed, OfOperation},
 };
 use crate::{
-    access::gate::{Allowed, OperationsWrite, Own},
+    access::{
+        Caller,
+        gate::{Allowed, OperationsWrite, Own},
+    },
     app::App,
     error::Error,
     operations,
@@ -40,8 +46,12 @@ pub async fn retry(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<OperationsWrite>,
     OfOperation(id): OfOperation,
-    _: Nothing,
-) -> Result<Response, Error> {
-    let shown = operations::retry(&app, &caller, &id).await?;
-    Ok((StatusCode::ACCEPTED, frame::json(&shown)).into_response())
+    asked: Keyed<Nothing>,
+) -> Response {
+    let retry = async |caller: Caller, _| Ok(json!(operations::retry(&app, &caller, &id).await?));
+    asked.answer(&app, caller, accepted, retry).await
+}
+
+fn accepted(shown: Value) -> Response {
+    (StatusCode::ACCEPTED, frame::json(&shown)).into_response()
 }

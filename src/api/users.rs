@@ -12,25 +12,36 @@ use serde_json::json;
 use super::{
     body::{Nothing, Object, secret},
     conditions::{IfMatch, IfNoneMatch, tagged_user},
-    frame, no_route,
+    frame,
+    keyed::Keyed,
+    no_route,
     target::OfUser,
 };
 use crate::{
-    access::gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
+    access::{
+        Caller,
+        gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
+    },
     app::App,
     error::{Code, Error},
     identity::PasswordChange,
-    users::{self, create::Draft, passwords},
+    users::{self, UserId, create::Draft, passwords},
 };
 
 pub async fn create(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<UsersWrite>,
-    Object(mut fields): Object,
-) -> Result<Response, Error> {
-    let password = if fields.contains_key("password") { Some(secret(&mut fields, "password")?) } else { None };
-    let id = users::create(&app, &caller, Draft { fields, password, grant: Vec::new() }).await?;
-    Ok(frame::json(&json!({ "_id": id })))
+    asked: Keyed<Object>,
+) -> Response {
+    let create = async |caller: Caller, Object(mut fields): Object| {
+        let password = if fields.contains_key("password") { Some(secret(&mut fields, "password")?) } else { None };
+        users::create(&app, &caller, Draft { fields, password, grant: Vec::new() }).await
+    };
+    asked.answer(&app, caller, made, create).await
+}
+
+fn made(id: UserId) -> Response {
+    frame::json(&json!({ "_id": id }))
 }
 
 pub async fn get(
@@ -48,10 +59,10 @@ pub async fn update(
     Allowed { caller, .. }: Allowed<UsersWrite>,
     OfUser(id): OfUser,
     IfMatch(only_if): IfMatch,
-    Object(change): Object,
-) -> Result<Response, Error> {
-    let user = users::update(&app, &caller, &id, change, only_if).await?;
-    Ok(tagged_user(&user))
+    asked: Keyed<Object>,
+) -> Response {
+    let update = async |caller: Caller, Object(change)| users::update(&app, &caller, &id, change, only_if).await;
+    asked.answer(&app, caller, |user| tagged_user(&user), update).await
 }
 
 pub async fn delete(

@@ -61,8 +61,6 @@ pub const LATER: &[Later] = &[
     later("STATE_EPHEMERAL", FIT, Switch("accept")),
     later("STATE_CONNECTIONS", REAL, Size),
     later("LEASE", REAL, Size),
-    later("RETENTION", USERS, Size),
-    later("IDEMPOTENCY_TTL", USERS, Size),
 
     later("FENCE_DAYS", REAL, Size),
     later("CONFIGURATION_PATH", REAL, Switch("")),

@@ -27,6 +27,8 @@ pub struct Raw {
     pub answer_within: Option<String>,
     pub names_wait: Option<String>,
     pub attention_after: Option<String>,
+    pub idempotency_ttl: Option<String>,
+    pub retention: Option<String>,
     pub admin_email: Option<String>,
     pub admin_password: Option<String>,
     pub admin_password_file: Option<String>,

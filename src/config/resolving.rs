@@ -65,6 +65,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let answer_within = r.read("ANSWER_WITHIN", raw.answer_within, values::some_time);
     let names_wait = r.read("NAMES_WAIT", raw.names_wait, values::duration);
     let attention_after = r.read("ATTENTION_AFTER", raw.attention_after, values::duration);
+    let idempotency_ttl = r.read("IDEMPOTENCY_TTL", raw.idempotency_ttl, values::some_time);
+    let retention = r.read("RETENTION", raw.retention, values::some_time);
     let admin_email = r.optional("ADMIN_EMAIL", raw.admin_email, values::email, unset);
     let admin_password = r.secret("ADMIN_PASSWORD", raw.admin_password, raw.admin_password_file, unset);
 
@@ -119,6 +121,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         answer_within: answer_within?,
         names_wait: names_wait?,
         attention_after: attention_after?,
+        idempotency_ttl: idempotency_ttl?,
+        retention: retention?,
         admin_email,
         admin_password,
         store: store?,

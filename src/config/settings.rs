@@ -96,6 +96,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("ANSWER_WITHIN", Value("25s"), "An operation that is not settled by then is answered `outcome-pending`; keep it below the time-out of whatever stands in front"),
     Setting::new("NAMES_WAIT", Value("5s"), "How long an operation waits for a name that another one holds, then 409"),
     Setting::new("ATTENTION_AFTER", Value("15m"), "An operation unsettled for so long is shown as `needs-attention`; trying goes on"),
+    Setting::new("IDEMPOTENCY_TTL", Value("24h"), "How long the answer to a request under an `Idempotency-Key` is kept and given again"),
+    Setting::new("RETENTION", Value("30d"), "Settled operations and events that are older go"),
     Setting::new("ADMIN_EMAIL", Unset, "E-mail of the first administrator, who is made at the first start. No effect once there is one"),
     Setting::new("ADMIN_PASSWORD", Unset, "His password. Over the embedded provider one is generated when none is given").secret(),
 

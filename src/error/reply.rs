@@ -143,7 +143,9 @@ impl Code {
     fn patience(self) -> Option<u64> {
         match self {
             Self::StateUnavailable | Self::OutcomePending => Some(5),
-            Self::Busy | Self::Draining | Self::Overloaded | Self::OperationInProgress => Some(1),
+            Self::Busy | Self::Draining | Self::Overloaded | Self::OperationInProgress | Self::IdempotencyRunning => {
+                Some(1)
+            }
             _ => None,
         }
     }

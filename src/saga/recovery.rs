@@ -43,8 +43,11 @@ async fn settle(engine: Arc<Engine>, operation: &str) {
     };
     match Settling::found(Arc::clone(&engine), &entry) {
         Ok((settling, promised)) => match entry.state {
-            State::Running => settling.roll_back_found(true).await,
-            State::RollingBack => settling.roll_back_found(false).await,
+            State::Running => {
+                let answer = (engine.interrupted)(&entry.id, &entry.origin);
+                settling.roll_back_found(Some(answer)).await;
+            }
+            State::RollingBack => settling.roll_back_found(None).await,
             State::Committed => settling.keep_found(promised).await,
             State::Done | State::Undone => {}
         },

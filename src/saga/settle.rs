@@ -4,11 +4,12 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    Answer, Engine, Saga,
+    Answer, Engine, Key, Saga,
     kinds::{AnyPromise, AnyStep, Revived},
     outcome_pending,
 };
@@ -64,6 +65,9 @@ pub(super) struct Settling {
     quiet_until_ms: i64,
     began_ms: i64,
     nudge: Arc<Notify>,
+    /// For the sentence of a failed call.
+    doing: &'static str,
+    key: Option<Key>,
 }
 
 /// A caller who hears once, or nobody.
@@ -91,9 +95,9 @@ impl Waiting {
 struct Lost;
 
 impl Settling {
-    pub fn living(saga: Saga) -> Self {
+    pub fn living(saga: Saga, doing: &'static str, key: Option<Key>) -> Self {
         let Saga { engine, operation, pending, laid, promises, quiet_until_ms, .. } = saga;
-        Self::of(engine, operation, pending, laid, promises, quiet_until_ms)
+        Self { doing, key, ..Self::of(engine, operation, pending, laid, promises, quiet_until_ms) }
     }
 
     /// From the journal.
@@ -145,11 +149,11 @@ impl Settling {
         let cut_off = laid.iter().filter(|laid| laid.happened == Happened::Unknown);
         let late = cut_off.map(|laid| later(began_ms, laid.step.late(&engine.systems))).max();
         let quiet_until_ms = quiet_until_ms.max(late.unwrap_or_default());
-        Self { engine, operation, pending, laid, promises, quiet_until_ms, began_ms, nudge }
+        Self { engine, operation, pending, laid, promises, quiet_until_ms, began_ms, nudge, doing: "", key: None }
     }
 
     /// The point of no return, then the promises.
-    pub async fn commit<T: Send + 'static>(
+    pub async fn commit<T: Serialize + Send + 'static>(
         mut self,
         value: T,
         answer: Answer,
@@ -162,8 +166,18 @@ impl Settling {
             Ok(promised) => promised,
             Err(error) => return self.roll_back(error::internal(error), reply).await,
         };
+        let kept = match self.success(&value) {
+            Ok(kept) => kept,
+            Err(error) => return self.roll_back(error, reply).await,
+        };
         let ends = promised.is_empty() && !self.must_wait();
         self.pending.push(Record::Commit { promises });
+        if let Some(text) = kept {
+            self.pending.push(Record::Answer { text });
+            if answer == Answer::AtCommit {
+                self.pending.push(Record::Answered);
+            }
+        }
         if self.must_wait() {
             self.pending.push(Record::Quiet { until_ms: self.quiet_until_ms });
         }
@@ -211,9 +225,25 @@ impl Settling {
             crash::point("promise-kept");
             self.pending.push(Record::Settled { seq: promised.seq });
         }
-        caller.tell(Ok(()));
+        self.tell(Ok(()), caller).await?;
         self.be_quiet().await?;
         self.end().await
+    }
+
+    /// What somebody hears who waits still is what the same request hears from then on.
+    async fn tell(&mut self, result: Result<(), Error>, caller: &mut Waiting) -> Result<(), Lost> {
+        if self.key.is_some() && caller.0.is_some() {
+            self.pending.push(Record::Answered);
+            self.write().await?;
+        }
+        caller.tell(result);
+        Ok(())
+    }
+
+    fn success<T: Serialize>(&self, value: &T) -> Result<Option<String>, Error> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let value = serde_json::to_value(value).map_err(error::internal)?;
+        key.answering.success(Some(&self.operation), value).map(Some)
     }
 
     /// As [`Settling::put_back`], of a panic too.
@@ -229,6 +259,11 @@ impl Settling {
             let _ = reply.send(Err(result.err().unwrap_or_else(outcome_pending)));
         });
         self.pending.push(Record::RollBack { error: error.message().to_owned() });
+        let error = error.doing(self.doing);
+        if let Some(key) = &self.key {
+            let text = key.answering.failure(Some(&self.operation), &error);
+            self.pending.push(Record::Answer { text });
+        }
         if self.laid.iter().all(|laid| laid.happened == Happened::NotDone) {
             self.pending.push(Record::End);
             let written = self.write().await;
@@ -242,10 +277,12 @@ impl Settling {
         let _ = self.go_back(&error, &mut caller).await;
     }
 
-    /// As [`Settling::roll_back`], for an operation that was found.
-    pub async fn roll_back_found(mut self, running: bool) {
-        if running {
+    /// As [`Settling::roll_back`], for an operation that was found. `answer`: what its request will be answered, where that
+    /// is not known yet.
+    pub async fn roll_back_found(mut self, answer: Option<String>) {
+        if let Some(text) = answer {
             self.pending.push(Record::RollBack { error: "the process that ran it ended".to_owned() });
+            self.pending.push(Record::Answer { text });
             if self.write().await.is_err() {
                 return;
             }
@@ -257,7 +294,7 @@ impl Settling {
     /// The caller hears `error` once everything is put back, or earlier that this is not so yet.
     async fn go_back(&mut self, error: &Error, caller: &mut Waiting) -> Result<(), Lost> {
         self.pass(false, caller).await?;
-        caller.tell(Err(error.clone()));
+        self.tell(Err(error.clone()), caller).await?;
         // Decided by "some step is unsure", not by the clock: a long way back may have outlasted the window.
         while self.must_wait() {
             self.be_quiet().await?;

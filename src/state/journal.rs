@@ -1,15 +1,20 @@
 //! What the saga engine asks of the state: five calls, and the records that they carry. Knows nothing of steps.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Error;
+use super::{
+    Error,
+    ledger::{Key, Ledger},
+};
 
 /// Where operations survive a crash.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// The operation and all its names, or nothing.
+    /// The operation, all its names and its key, or nothing.
     async fn begin(&self, new: New) -> Result<Begun, Error>;
 
     /// All records in one durable write. They may only be followed by an effect once this has answered `Written`.
@@ -26,6 +31,9 @@ pub trait Journal: Send + Sync + 'static {
 
     /// How many are unsettled.
     async fn unsettled(&self) -> Result<u64, Error>;
+
+    /// What is written beside it, in the same place and under the same chain.
+    fn ledger(&self) -> Arc<dyn Ledger>;
 }
 
 #[derive(Debug, Clone)]
@@ -39,13 +47,15 @@ pub struct New {
     /// All of them or none.
     pub names: Vec<String>,
     pub began_ms: i64,
+    /// Of the request that asks for it.
+    pub key: Option<Key>,
 }
 
 /// Who asked, as the log of operations tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub actor: String,
-    /// How he was authenticated: `token`, `cli`, `system`.
+    /// How he was authenticated: `token`, `password`, `cli`, `system`.
     pub by: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -57,6 +67,8 @@ pub enum Begun {
     Fresh,
     /// Somebody holds one of the names.
     Held,
+    /// Something was asked under this key already: [`Ledger::recall`] tells what became of it.
+    Repeat,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +109,12 @@ pub enum Record {
     Commit {
         promises: Vec<(u32, &'static str, Value)>,
     },
+    /// What the request under its key will be answered once that is known for good.
+    Answer {
+        text: String,
+    },
+    /// From here on it is.
+    Answered,
     /// Going back from here. The sentence of the error that turned it.
     RollBack {
         error: String,

@@ -13,7 +13,7 @@ use user_manager::{
     app::App,
     error::Error,
     state::{
-        self, Journal,
+        self, Journal, Ledger,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
     },
     users::{self, UserId, rules::Precondition},
@@ -102,5 +102,9 @@ impl Journal for Looking {
 
     async fn unsettled(&self) -> Result<u64, state::Error> {
         self.inner.unsettled().await
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
     }
 }

@@ -45,6 +45,34 @@ fn the_map_of_the_modules_names_files_that_exist() {
     }
 }
 
+/// Those that nobody with an identity asks, or that change nothing of users, groups, roles, jobs or operations.
+const WITHOUT_A_KEY: [&str; 2] = ["/oauth/token", "/users/me/change-password"];
+
+#[test]
+fn every_post_and_patch_that_changes_something_takes_an_idempotency_key() {
+    let table = fs::read_to_string(root().join("src/api.rs")).unwrap();
+    let routes = table.split(".route(").skip(1);
+    let (mut with, mut without) = (0, BTreeSet::new());
+    for route in routes {
+        let path = route.split('"').nth(1).filter(|_| route.starts_with(['"', '\n', ' '])).unwrap_or_default();
+        for method in ["post(", "patch("] {
+            let Some((_, rest)) = route.split_once(method) else { continue };
+            let (module, endpoint) = rest.split(')').next().unwrap().split_once("::").unwrap();
+            let source = fs::read_to_string(root().join(format!("src/api/{module}.rs"))).unwrap();
+            let head =
+                source.split(&format!("pub async fn {endpoint}(")).nth(1).unwrap().split("\n) ->").next().unwrap();
+            if WITHOUT_A_KEY.contains(&path) {
+                without.insert(path);
+            } else {
+                assert!(head.contains(": Keyed<"), "{method}{module}::{endpoint}) at {path} takes no idempotency key");
+                with += 1;
+            }
+        }
+    }
+    assert!(with >= 3, "the routes were not found");
+    assert_eq!(without, BTreeSet::from(WITHOUT_A_KEY));
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

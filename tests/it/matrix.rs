@@ -17,10 +17,12 @@ use user_manager::{
     app::{App, open_stores},
     clock::rfc3339,
     config::Config,
-    error::{Code, Error},
+    error::{Code, Error, kept::Kept, reply::Frame},
     groups::built_in,
+    idempotency::{Once, once},
     identity::{self, Account, Identity},
     roles::Roles,
+    saga::Answering,
     state::{Journal, sqlite::Sqlite},
     store::{self, Store},
     systems::Systems,
@@ -114,7 +116,17 @@ impl Operation {
 
     /// What is asked.
     pub async fn ask(self, app: &App) -> Result<(), Error> {
-        let caller = Caller::inside("sweep", "system", "request-1");
+        self.ask_as(app, caller()).await
+    }
+
+    /// The same under an idempotency key.
+    pub async fn ask_once(self, app: &App) -> Once<()> {
+        let caller = caller();
+        let key = app.codes.key(&caller, "key-1", &[format!("{self:?}").as_bytes()], app.clock.now_ms());
+        once(app, caller, key, Arc::new(Plain), async |caller| self.ask_as(app, caller).await).await
+    }
+
+    async fn ask_as(self, app: &App, caller: Caller) -> Result<(), Error> {
         let patch = async |id: &str, body: Value| {
             let Value::Object(body) = body else { panic!("a patch is an object") };
             users::update(app, &caller, &user(id), body, Precondition::None).await.map(|_| ())
@@ -174,6 +186,25 @@ impl Operation {
 
     fn hard_delete(self) -> &'static str {
         if self == Self::DeleteKeepingIdentity { "false" } else { "true" }
+    }
+}
+
+fn caller() -> Caller {
+    Caller::inside("sweep", "system", "request-1")
+}
+
+/// A success without a body, an error as everywhere.
+struct Plain;
+
+impl Answering for Plain {
+    fn success(&self, _: Option<&str>, _: Value) -> Result<String, Error> {
+        Ok(Kept::of(axum::response::Response::new(axum::body::Body::empty()))?.text())
+    }
+
+    fn failure(&self, operation: Option<&str>, error: &Error) -> String {
+        let frame =
+            Frame { request_id: "r", operation_id: operation, problem: false, precise: false, login_refused: 401 };
+        Kept::of_error(error, &frame).text()
     }
 }
 
@@ -378,6 +409,12 @@ impl World {
     /// The names that operations hold now.
     pub fn held(&self) -> Vec<String> {
         held(&self.file())
+    }
+
+    /// How many operations were ever begun.
+    pub fn began(&self) -> u32 {
+        let db = Connection::open_with_flags(self.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        db.query_row("SELECT count(*) FROM operation", [], |row| row.get(0)).unwrap()
     }
 
     /// Where its state lies.

@@ -11,16 +11,19 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use user_manager::state::{
-    Error, Journal,
-    journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
+use user_manager::{
+    idempotency::Once,
+    state::{
+        Error, Journal, Ledger,
+        journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
+    },
 };
 
 use crate::{
     matrix::{
-        Drivers, Operation, Seen, Snapshot, Template, World,
+        Drivers, Life, Operation, Seen, Snapshot, Template, World,
         faulty::{Fault, Then},
-        judge,
+        is_true, judge,
     },
     plane_s::{Tally, clean, shards},
 };
@@ -81,7 +84,7 @@ async fn sweep(template: &Template, operation: Operation, drivers: Drivers, tall
 async fn wrongs(template: &Template, operation: Operation, drivers: Drivers) -> Vec<Wrong> {
     let world = World::new(template, operation, drivers).await;
     let life = world.live(|journal| journal).await;
-    let _ = operation.ask(&life.app).await;
+    let _ = operation.ask_once(&life.app).await;
     life.app.sagas.idle().await;
     let calls = 1..=life.script.calls();
     let mut wrongs = vec![Wrong::Nothing];
@@ -110,7 +113,7 @@ async fn lives(
     if !first_life(&world, operation, wrong, end).await {
         return false;
     }
-    let seen = last_life(&world, worlds).await;
+    let seen = last_life(&world, operation, worlds).await;
     tally.lock().unwrap().count(&name, seen);
     for kind in End::KINDS {
         for nth in 1.. {
@@ -119,7 +122,7 @@ async fn lives(
             if !recovery(&world, kind(nth)).await {
                 break;
             }
-            let seen = last_life(&world, worlds).await;
+            let seen = last_life(&world, operation, worlds).await;
             let name = format!("{name}/then {:?}", kind(nth));
             tally.lock().unwrap().count(&name, seen);
         }
@@ -142,7 +145,7 @@ async fn first_life(world: &World, operation: Operation, wrong: Wrong, end: End)
         biased;
         () = mortal.died.notified() => true,
         () = life.script.crashed.notified() => true,
-        () = async { let _ = operation.ask(&life.app).await; life.app.sagas.idle().await } => false,
+        () = async { let _ = operation.ask_once(&life.app).await; life.app.sagas.idle().await } => false,
     }
 }
 
@@ -160,7 +163,7 @@ async fn recovery(world: &World, end: End) -> bool {
     }
 }
 
-async fn last_life(world: &World, (before, after): (&Snapshot, &Snapshot)) -> Seen {
+async fn last_life(world: &World, operation: Operation, (before, after): (&Snapshot, &Snapshot)) -> Seen {
     let life = world.live(|journal| journal).await;
     life.app.sagas.recover().await.unwrap();
     life.app.sagas.idle().await;
@@ -168,7 +171,40 @@ async fn last_life(world: &World, (before, after): (&Snapshot, &Snapshot)) -> Se
     if open > 0 {
         return Seen::Broken(format!("settled while {open} calls could still land"));
     }
-    judge(world, before, after, None)
+    match judge(world, before, after, None) {
+        Seen::Broken(why) => Seen::Broken(why),
+        seen @ (Seen::Before | Seen::After) => repeated(world, &life, operation, seen, (before, after)).await,
+    }
+}
+
+/// Whoever sends the same once more under the same key is told what came of the first; where the first never began, it is
+/// carried out now.
+async fn repeated(
+    world: &World,
+    life: &Life,
+    operation: Operation,
+    seen: Seen,
+    (before, after): (&Snapshot, &Snapshot),
+) -> Seen {
+    for _ in 0..2 {
+        let began = world.began() > 0;
+        let told = operation.ask_once(&life.app).await;
+        life.app.sagas.idle().await;
+        let now = world.snapshot();
+        let holds = match &told {
+            Once::Again(kept) if kept.status == 200 => now == *after,
+            Once::Again(_) => now == *before,
+            Once::Now(told) => !began && is_true(told, &now, before, after),
+        };
+        if !holds || world.began() > 1 {
+            let told = match told {
+                Once::Again(kept) => format!("{kept:?}"),
+                Once::Now(told) => format!("now {told:?}"),
+            };
+            return Seen::Broken(format!("it is {seen:?}, and whoever asks again is told {told}"));
+        }
+    }
+    seen
 }
 
 /// A journal that dies at one of its writes: no reply ever comes.
@@ -232,5 +268,9 @@ impl Journal for MortalJournal {
 
     async fn unsettled(&self) -> Result<u64, Error> {
         self.inner.unsettled().await
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
     }
 }

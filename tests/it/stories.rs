@@ -7,6 +7,7 @@ mod failures;
 mod groups;
 mod hang_up;
 mod history;
+mod keys;
 mod last_admin;
 mod life;
 mod names;

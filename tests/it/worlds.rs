@@ -346,6 +346,12 @@ impl World {
         assert!(now == *before, "in the world {:?} something changed:\n{}", self.place, before.difference(&now));
     }
 
+    /// Every file of our own state, as it lies there.
+    pub fn state_bytes(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
     fn state(&self) -> State {
         State::of(self.directory.path())
     }
@@ -403,6 +409,7 @@ async fn a_world_in_which_a_name_is_still_held_is_not_left_in_silence() {
         subject: None,
         names: vec!["email:somebody@example.org".to_owned()],
         began_ms: 0,
+        key: None,
     };
     world.app.journal.begin(new).await.unwrap();
 }

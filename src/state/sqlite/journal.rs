@@ -1,6 +1,10 @@
 //! The journal in SQLite: operations, steps, held names, and the hash chain over every write.
 
 mod chain;
+mod events;
+mod keys;
+mod ledger;
+mod retention;
 mod rows;
 mod told;
 
@@ -9,12 +13,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::{chain::Chain, told::Word};
+use self::{chain::Chain, ledger::SqliteLedger, told::Word};
 use super::Sqlite;
 use crate::{
     clock::Clock,
     state::{
-        Error, Journal,
+        Error, Journal, Ledger,
         journal::{Appended, Begun, Entry, Happened, ListQuery, New, Record, State, Unsettled},
     },
 };
@@ -71,8 +75,18 @@ impl Journal for SqliteJournal {
         let now_ms = self.clock.now_ms();
         self.state
             .write(move |db| {
+                if let Some(key) = &new.key
+                    && keys::standing(db, key)?.is_some()
+                {
+                    return Ok(Begun::Repeat);
+                }
                 if held(db, &new.names, &new.id)? {
                     return Ok(Begun::Held);
+                }
+                if let Some(key) = &new.key
+                    && let Some(gone) = keys::make_room(db, &key.slot)?
+                {
+                    chain.link(db, fence, now_ms, &key.slot, &[Word::Dropped(vec![gone])])?;
                 }
                 let origin = rows::json(&new.origin);
                 db.prepare_cached(
@@ -93,6 +107,9 @@ impl Journal for SqliteJournal {
                 let asked = told::asked(&origin, &new.origin.actor, &new.origin.request_id, new.subject.as_deref());
                 let asked = chain.code(&new.id, &asked);
                 let mut words = vec![Word::Begin(new.kind, new.began_ms, asked)];
+                if let Some(key) = &new.key {
+                    words.push(keys::begin(db, &chain, key, &new.id, now_ms)?);
+                }
                 hold(db, &chain, &new.names, &new.id, &mut words)?;
                 chain.link(db, fence, now_ms, &new.id, &words)?;
                 Ok(Begun::Fresh)
@@ -166,6 +183,10 @@ impl Journal for SqliteJournal {
             })
             .await
     }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(SqliteLedger::of(self))
+    }
 }
 
 fn held(db: &Connection, names: &[String], by_others_than: &str) -> rusqlite::Result<bool> {
@@ -231,7 +252,16 @@ fn write(
                 words.push(Word::Promise(*seq, (*name).to_owned(), code(&body)));
             }
             set_state(db, operation, State::Committed)?;
+            words.extend(events::outcome(db, chain, operation, "committed", "done", now_ms)?);
             Word::Commit
+        }
+        Record::Answer { text } => {
+            keys::answer(db, operation, text)?;
+            Word::Answer(code(text))
+        }
+        Record::Answered => {
+            keys::answered(db, operation, now_ms)?;
+            Word::Answered
         }
         Record::RollBack { error } => {
             set_state(db, operation, State::RollingBack)?;
@@ -264,6 +294,8 @@ fn write(
             Word::Quiet(*until_ms)
         }
         Record::End => {
+            words.extend(events::outcome(db, chain, operation, "rolling-back", "undone", now_ms)?);
+            keys::answered(db, operation, now_ms)?;
             db.prepare_cached(
                 "UPDATE operation SET state = CASE state WHEN 'committed' THEN 'done' ELSE 'undone' END, \
                  settled_ms = ?2, attention = NULL WHERE id = ?1",
@@ -299,3 +331,6 @@ fn insert_step(
     .execute(params![operation, seq, promise, name, body, now_ms])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_state.sql"),
     include_str!("migrations/0002_journal.sql"),
     include_str!("migrations/0003_timers.sql"),
+    include_str!("migrations/0004_ledger.sql"),
 ];
 
 /// `usrm`, in the header of the file: ours and nobody else's.

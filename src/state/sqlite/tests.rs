@@ -176,6 +176,7 @@ async fn operations_that_overlap_are_read_again_at_every_start() {
         subject: None,
         names: vec![format!("user:{id}")],
         began_ms: 1,
+        key: None,
     };
     let first = open().await;
     for id in ["settled", "left"] {

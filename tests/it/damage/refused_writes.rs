@@ -8,7 +8,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use user_manager::state::{
-    Error, Journal,
+    Error, Journal, Ledger,
     journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
 };
 
@@ -97,5 +97,9 @@ impl Journal for RefusingJournal {
 
     async fn unsettled(&self) -> Result<u64, Error> {
         self.inner.unsettled().await
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
     }
 }

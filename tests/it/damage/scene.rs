@@ -22,7 +22,7 @@ use user_manager::{
     identity::{self, Account},
     roles::Roles,
     state::{
-        Error, Journal, Keys,
+        Error, Journal, Keys, Ledger,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, State as Stands, Unsettled},
         sqlite::{Sqlite, journal::SqliteJournal},
     },
@@ -398,5 +398,9 @@ impl Journal for Recording {
 
     async fn unsettled(&self) -> Result<u64, Error> {
         self.inner.unsettled().await
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.inner.ledger()
     }
 }

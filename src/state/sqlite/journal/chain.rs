@@ -4,14 +4,14 @@
 //! Each link keeps what was written, with codes in place of whatever may be personal. So at a start every operation since
 //! the checkpoint is told anew from the chain, and its rows must say the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Damage, UNSETTLED, rows,
+    Damage, UNSETTLED, events, keys, rows,
     told::{Told, Word, Write},
 };
 
@@ -72,6 +72,8 @@ impl Chain {
             return Ok(damage(format!("write {seq}, where the chain was checked last, is not what was written")));
         }
         let mut open: BTreeMap<String, Told> = BTreeMap::new();
+        // Rows that are not there, or not as they were: retention took them, as the chain will tell, or damage did.
+        let mut missing: BTreeSet<String> = BTreeSet::new();
         let mut links =
             db.prepare("SELECT seq, fence, at_ms, operation, words, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
         let mut links = links.query([seq])?;
@@ -84,35 +86,76 @@ impl Chain {
             if digest != self.digest(&before, at, fence, at_ms, &operation, &words) {
                 return Ok(damage(format!("write {at} is not what was written")));
             }
-            let Ok(words) = serde_json::from_str(&words) else {
+            let Ok(words) = serde_json::from_str::<Vec<Word>>(&words) else {
                 return Ok(damage(format!("write {at} is in words that this version does not know")));
             };
+            (seq, before) = (at, digest);
+            if self.alone(db, &operation, &words, &mut open, &mut missing)? {
+                continue;
+            }
             let told = open.entry(operation.clone()).or_default();
             told.hear(Write { seq: at, fence, at_ms, words });
             if !told.begun() && !begun_before(db, &operation, since)? {
-                return Ok(damage(format!("operation {operation} was never begun")));
+                missing.insert(operation.clone());
             }
             if told.settled() {
                 // Where it began before an operation that was left unsettled, only its end was heard.
-                let compared = if told.begun() { self.compare(db, &operation, told)? } else { Ok(()) };
+                let compared = if told.begun() { self.compare(db, &operation, told, &mut missing)? } else { Ok(()) };
                 if let Err(damage) = compared {
                     return Ok(Err(damage));
                 }
                 open.remove(&operation);
             }
-            (seq, before) = (at, digest);
         }
-        if let Err(damage) = self.verify_unsettled(db, &open)? {
+        if let Err(damage) = self.verify_unsettled(db, &mut open, &mut missing)? {
             return Ok(Err(damage));
+        }
+        if let Some(name) = missing.first() {
+            return Ok(damage(format!("{name} is missing or not what was written")));
         }
         move_checkpoint(db, seq)?;
         Ok(Ok(()))
     }
 
+    /// What no operation wrote. Whether it was that.
+    fn alone(
+        &self,
+        db: &Connection,
+        name: &str,
+        words: &[Word],
+        open: &mut BTreeMap<String, Told>,
+        missing: &mut BTreeSet<String>,
+    ) -> rusqlite::Result<bool> {
+        let code = |text: &str| self.code(name, text);
+        let as_written = match words {
+            [Word::Kept(written)] => keys::shown_kept(db, name, code)?.as_ref() == Some(written),
+            [Word::Noted(written)] => events::shown_alone(db, name, code)?.as_ref() == Some(written),
+            [Word::Dropped(names)] => {
+                for name in names {
+                    missing.remove(name);
+                    if let Some(told) = keys::operation_of(name).and_then(|operation| open.get_mut(operation)) {
+                        told.key = None;
+                    }
+                }
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        };
+        if !as_written {
+            missing.insert(name.to_owned());
+        }
+        Ok(true)
+    }
+
     /// What the chain left unsettled is there, no more and no less, and so are the names that it holds.
-    fn verify_unsettled(&self, db: &Connection, open: &BTreeMap<String, Told>) -> rusqlite::Result<Result<(), Damage>> {
-        for (operation, told) in open {
-            if let Err(damage) = self.compare(db, operation, told)? {
+    fn verify_unsettled(
+        &self,
+        db: &Connection,
+        open: &mut BTreeMap<String, Told>,
+        missing: &mut BTreeSet<String>,
+    ) -> rusqlite::Result<Result<(), Damage>> {
+        for (operation, told) in open.iter_mut() {
+            if let Err(damage) = self.compare(db, operation, told, missing)? {
                 return Ok(Err(damage));
             }
         }
@@ -130,12 +173,22 @@ impl Chain {
         Ok(Ok(()))
     }
 
-    fn compare(&self, db: &Connection, operation: &str, told: &Told) -> rusqlite::Result<Result<(), Damage>> {
-        Ok(match Told::shown(db, operation, |text| self.code(operation, text))? {
-            Some(shown) if shown == *told => Ok(()),
-            Some(_) => damage(format!("operation {operation} is not what was written")),
-            None => damage(format!("operation {operation} is missing")),
-        })
+    fn compare(
+        &self,
+        db: &Connection,
+        operation: &str,
+        told: &mut Told,
+        missing: &mut BTreeSet<String>,
+    ) -> rusqlite::Result<Result<(), Damage>> {
+        let Some(shown) = Told::shown(db, operation, |text| self.code(operation, text))? else {
+            missing.insert(operation.to_owned());
+            return Ok(Ok(()));
+        };
+        if told.key.is_some() && shown.key.is_none() {
+            missing.insert(keys::of_operation(operation));
+            told.key = None;
+        }
+        Ok(if shown == *told { Ok(()) } else { damage(format!("operation {operation} is not what was written")) })
     }
 
     fn digest(&self, before: &[u8], seq: i64, fence: i64, at_ms: i64, operation: &str, words: &str) -> Digest {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::chain::Code;
+use super::{chain::Code, events, keys};
 
 /// One record as the chain keeps it, for ever: a code stands for everything that may be personal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,20 @@ pub enum Word {
     Quiet(i64),
     TakenOver,
     End,
+    /// It was asked for under an idempotency key: what was asked.
+    Key(Code),
+    /// What that request will be answered.
+    Answer(Code),
+    /// From here on it is.
+    Answered,
+    /// Its outcome became an event: id, all the rest.
+    Event(String, Code),
+    /// No operation: an answer that is kept under a key.
+    Kept(Code),
+    /// No operation: an event by itself.
+    Noted(Code),
+    /// No operation: rows that had their time are gone.
+    Dropped(Vec<String>),
 }
 
 /// One write of the chain.
@@ -59,6 +73,17 @@ pub struct Told {
     error: Option<Code>,
     names: BTreeSet<Code>,
     steps: BTreeMap<u32, Step>,
+    /// It may go before the operation does.
+    pub key: Option<KeyTold>,
+    event: Option<(String, Code)>,
+}
+
+/// A request under a key.
+#[derive(Debug, PartialEq)]
+pub struct KeyTold {
+    pub asked: Code,
+    pub answer: Option<Code>,
+    pub answered_ms: Option<i64>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -137,8 +162,25 @@ impl Told {
                     for step in self.steps.values_mut() {
                         (step.body, step.output) = (None, None);
                     }
+                    self.answered(at_ms);
                 }
+                Word::Key(asked) => self.key = Some(KeyTold { asked, answer: None, answered_ms: None }),
+                Word::Answer(answer) => {
+                    if let Some(key) = &mut self.key {
+                        key.answer = Some(answer);
+                    }
+                }
+                Word::Answered => self.answered(at_ms),
+                Word::Event(id, code) => self.event = Some((id, code)),
+                // Of no operation.
+                Word::Kept(_) | Word::Noted(_) | Word::Dropped(_) => {}
             }
+        }
+    }
+
+    fn answered(&mut self, at_ms: i64) {
+        if let Some(key) = &mut self.key {
+            key.answered_ms.get_or_insert(at_ms);
         }
     }
 
@@ -173,10 +215,14 @@ impl Told {
                     error: coded(row.get(12)?),
                     names: BTreeSet::new(),
                     steps: BTreeMap::new(),
+                    key: None,
+                    event: None,
                 })
             })
             .optional()?;
         let Some(mut told) = told else { return Ok(None) };
+        told.key = keys::shown(db, id, &code)?;
+        told.event = events::shown(db, id, &code)?;
         let mut names = db.prepare_cached("SELECT name FROM hold WHERE operation = ?1")?;
         let names = names.query_map([id], |row| row.get::<_, String>(0))?;
         told.names = names.map(|name| name.map(|name| code(&name))).collect::<rusqlite::Result<_>>()?;

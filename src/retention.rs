@@ -1,0 +1,49 @@
+//! What has had its time goes, little by little: settled operations and events after `RETENTION`, answers under idempotency
+//! keys after `IDEMPOTENCY_TTL`. Must not know how any of it lies in the state.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    app::App,
+    state::{Error, ledger::Older},
+};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_mins(10);
+/// Between two writes of one look, so that others get their turn.
+const BREATH: Duration = Duration::from_millis(20);
+/// Rows of each kind that go in one write.
+const BATCH: u32 = 200;
+
+/// Looks again and again, as long as the app lives.
+pub fn tend(app: &Arc<App>) {
+    let (weak, clock) = (Arc::downgrade(app), app.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            clock.pause(EVERY).await;
+            loop {
+                let Some(app) = weak.upgrade().filter(|app| !app.draining()) else { return };
+                match forget(&app).await {
+                    Ok(true) => clock.pause(BREATH).await,
+                    Ok(false) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "what has had its time cannot be taken away");
+                        break;
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// One write. Whether there may be more to take away.
+pub async fn forget(app: &App) -> Result<bool, Error> {
+    let now_ms = app.clock.now_ms();
+    let kept_ms = i64::try_from(app.config.retention.as_millis()).unwrap_or(i64::MAX);
+    let older = Older {
+        settled_before_ms: now_ms.saturating_sub(kept_ms),
+        answered_before_ms: app.codes.forgotten_before_ms(now_ms),
+        most: BATCH,
+    };
+    app.journal.ledger().forget(older).await
+}
