@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::outcome::Failure;
+use crate::{clock, outcome::Failure, query::Query};
 
 /// Why our own state could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,6 +60,17 @@ pub struct Document {
     pub body: Map<String, Value>,
     pub created_ms: i64,
     pub updated_ms: i64,
+}
+
+impl Document {
+    /// As it is shown, and as filters see it: with `_id`, `createdAt`, `updatedAt`.
+    pub fn whole(self) -> Map<String, Value> {
+        let mut body = self.body;
+        body.insert("_id".to_owned(), self.id.into());
+        body.insert("createdAt".to_owned(), clock::rfc3339(self.created_ms).into());
+        body.insert("updatedAt".to_owned(), clock::rfc3339(self.updated_ms).into());
+        body
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +128,12 @@ pub trait Documents: Send + Sync + 'static {
 
     /// By the exact value of an indexed or unique field, at most 100. Nothing for any other field.
     async fn find(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Vec<Document>, Error>;
+
+    /// Those that are meant, each as [`Document::whole`].
+    async fn list(&self, of: &Arc<Collection>, query: &Query) -> Result<Vec<Map<String, Value>>, Error>;
+
+    /// How many are meant, whatever the limit.
+    async fn count(&self, of: &Arc<Collection>, query: &Query) -> Result<u64, Error>;
 
     /// By the folded value in any field of the namespace with that field.
     async fn find_unique(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Option<Document>, Error>;

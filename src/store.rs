@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     outcome::Outcome,
-    query::Filter,
+    query::{Filter, Query},
     users::{Change, Revision, State, User, UserId},
 };
 
@@ -37,6 +37,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Somebody, in any state, whose field has one of these values exactly.
     async fn find(&self, any: &[(&str, &str)]) -> Outcome<Vec<User>>;
+
+    /// Everybody who is meant, whole, in the order asked for; by `_id` where none is. Never what [`Store::close`] left.
+    async fn list(&self, query: &Query) -> Outcome<Vec<User>>;
+
+    /// How many are meant, whatever the limit.
+    async fn count(&self, query: &Query) -> Outcome<u64>;
 
     /// `Elsewhere` when nobody stands there at that revision; then nothing happened, and this call can do nothing later.
     /// An empty change is the fence of all earlier ones at the same revision: it only moves the revision.

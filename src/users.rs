@@ -15,6 +15,8 @@ pub use create::create;
 pub use delete::delete;
 pub use update::update;
 
+pub use crate::query::State;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -76,33 +78,6 @@ impl TryFrom<String> for UserId {
 impl From<UserId> for String {
     fn from(id: UserId) -> Self {
         id.0
-    }
-}
-
-/// `__STATE__` of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum State {
-    Public,
-    Draft,
-    Trash,
-    Deleted,
-}
-
-impl State {
-    pub const ALL: [Self; 4] = [Self::Public, Self::Draft, Self::Trash, Self::Deleted];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "PUBLIC",
-            Self::Draft => "DRAFT",
-            Self::Trash => "TRASH",
-            Self::Deleted => "DELETED",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 

@@ -2,6 +2,7 @@
 //! writes is closed: an insert by its `_id`, a change by the `updatedAt` that it is bound to.
 
 mod names;
+mod pages;
 mod shape;
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::{
     config::Calls,
     error,
     outcome::{Failure, Outcome},
-    query::Filter,
+    query::{Filter, Query},
     remote::{Answer, Body, Call, Error, Remote},
     users::{Change, Revision, State, User, UserId},
 };
@@ -30,7 +31,7 @@ const FENCE: &str = "__fence";
 const USER_HEADER: &str = "miauserid";
 const EVERY_STATE: &str = "PUBLIC,DRAFT,TRASH,DELETED";
 /// Answered by one batch of the database, which cannot be cut off unnoticed.
-const PAGE: &str = "100";
+const PAGE: u32 = 100;
 /// Its times have milliseconds: so often do we write again until the time has moved.
 const TOUCHES: u32 = 100;
 
@@ -84,8 +85,8 @@ impl CrudService {
     /// Whoever stands under that id, fences too.
     async fn read(&self, id: &UserId, rows: &Filter) -> Result<Option<User>, Error> {
         let mut call = self.call(Method::GET, ":id", &[id.as_str()]).query("_st", EVERY_STATE);
-        if let Some(rows) = rows.print() {
-            call = call.query("_q", rows.to_string());
+        if *rows != Filter::Everything {
+            call = call.query("_q", rows.print().to_string());
         }
         match self.remote.send(call).await {
             Ok(answer) => document(&answer).map(Some),
@@ -225,12 +226,18 @@ impl Store for CrudService {
             .call(Method::GET, "", &[])
             .query("_q", json!({ "$or": any }).to_string())
             .query("_st", EVERY_STATE)
-            .query("_l", PAGE)
+            .query("_l", PAGE.to_string())
             .query("_s", "_id");
         let answer = self.remote.send(call).await?;
-        let documents: Vec<Map<String, Value>> = answer.json()?;
-        let users: Option<Vec<_>> = documents.into_iter().map(User::from_document).collect();
-        Ok(users.ok_or_else(|| answer.garbled())?.into_iter().filter(|user| !self.is_fence(user)).collect())
+        Ok(documents(&answer)?.into_iter().filter(|user| !self.is_fence(user)).collect())
+    }
+
+    async fn list(&self, query: &Query) -> Outcome<Vec<User>> {
+        Ok(pages::list(self, query).await?)
+    }
+
+    async fn count(&self, query: &Query) -> Outcome<u64> {
+        Ok(pages::count(self, query).await?)
     }
 
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
@@ -292,6 +299,12 @@ impl Store for CrudService {
 
 fn document(answer: &Answer) -> Result<User, Error> {
     User::from_document(answer.json()?).ok_or_else(|| answer.garbled())
+}
+
+fn documents(answer: &Answer) -> Result<Vec<User>, Error> {
+    let documents: Vec<Map<String, Value>> = answer.json()?;
+    let users: Option<Vec<_>> = documents.into_iter().map(User::from_document).collect();
+    users.ok_or_else(|| answer.garbled())
 }
 
 /// What a fence is called.

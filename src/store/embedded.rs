@@ -14,7 +14,7 @@ use crate::{
     clock,
     error::{self, Code, Error},
     outcome::{Failure, Outcome},
-    query::Filter,
+    query::{Filter, Query},
     state::{self, Collection, Document, Documents, Insert, Replace},
     users::{Change, METADATA, Revision, State, User, UserId},
 };
@@ -115,6 +115,15 @@ impl Store for Embedded {
         Ok(found)
     }
 
+    async fn list(&self, query: &Query) -> Outcome<Vec<User>> {
+        let bodies = self.documents.list(&self.users, query).await?;
+        bodies.into_iter().map(whole).collect()
+    }
+
+    async fn count(&self, query: &Query) -> Outcome<u64> {
+        Ok(self.documents.count(&self.users, query).await?)
+    }
+
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
         if change.is_empty() {
             let Some(at) = clock::parse_rfc3339(&at.0) else { return Ok(Write::Elsewhere) };
@@ -150,10 +159,10 @@ impl Store for Embedded {
 }
 
 fn user(document: Document) -> Outcome<User> {
-    let mut body = document.body;
-    body.insert("_id".to_owned(), document.id.into());
-    body.insert("createdAt".to_owned(), clock::rfc3339(document.created_ms).into());
-    body.insert("updatedAt".to_owned(), clock::rfc3339(document.updated_ms).into());
+    whole(document.whole())
+}
+
+fn whole(body: Map<String, Value>) -> Outcome<User> {
     User::from_document(body).ok_or_else(|| Failure::not_done(error::internal("a stored user without metadata")))
 }
 
@@ -280,7 +289,7 @@ mod tests {
         };
         assert_eq!(found(&[("email", "Ada"), ("authUserId", "1"), ("username", "Ada")]).await, [ADA, EVE]);
         assert_eq!(found(&[("email", "ada")]).await, [""; 0]);
-        let rows = Filter::Equals("email".to_owned(), json!("eve"));
+        let rows = Filter::equals("email", "eve");
         assert_eq!(store.get(&id(ADA), &rows).await.unwrap(), None);
         assert!(store.get(&id(EVE), &rows).await.unwrap().is_some());
     }

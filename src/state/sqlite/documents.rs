@@ -1,6 +1,7 @@
 //! Documents in tables: the body as JSON text, beside it the values that are unique or looked up.
 //! Which values those are is told by the collection; how they are written and taken away: [`values`].
 
+mod select;
 mod values;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use super::Sqlite;
 use crate::{
     clock::Clock,
+    query::Query,
     state::{Collection, Document, Documents, Error, Insert, Replace},
 };
 
@@ -87,6 +89,16 @@ impl Documents for Sqlite {
             Ok(found)
         })
         .await
+    }
+
+    async fn list(&self, of: &Arc<Collection>, query: &Query) -> Result<Vec<Map<String, Value>>, Error> {
+        let (of, query) = (Arc::clone(of), query.clone());
+        self.read(move |connection| select::list(connection, &of, &query)).await
+    }
+
+    async fn count(&self, of: &Arc<Collection>, query: &Query) -> Result<u64, Error> {
+        let (of, query) = (Arc::clone(of), query.clone());
+        self.read(move |connection| select::count(connection, &of, &query)).await
     }
 
     async fn find_unique(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Option<Document>, Error> {

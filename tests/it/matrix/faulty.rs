@@ -18,7 +18,7 @@ use user_manager::{
     error::{Code, Fault as Wrong, Upstream, upstream},
     identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing},
     outcome::{Failure, Outcome},
-    query::Filter,
+    query::{Filter, Query},
     state::{self, Grants, Timer, Timers},
     store::{Landed, Store, Write},
     users::{Change, Revision, State, User, UserId},
@@ -280,6 +280,14 @@ impl Store for FaultyStore {
             inner.find(&any).await
         };
         self.script.pass(call).await
+    }
+
+    async fn list(&self, query: &Query) -> Outcome<Vec<User>> {
+        pass!(self.list(query))
+    }
+
+    async fn count(&self, query: &Query) -> Outcome<u64> {
+        pass!(self.count(query))
     }
 
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {

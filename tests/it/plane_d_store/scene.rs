@@ -50,7 +50,16 @@ impl Scene {
             let fields = json!({ "userGroup": "staff", "email": email, "username": username, "name": "Ada" });
             crud.put(&format!("65000000000000000000000{}", n + 2), state, fields);
         }
+        if case == Case::ListMany {
+            for n in 0..200 {
+                crud.put(&format!("{:024x}", 0x66 + n), "PUBLIC", json!({ "userGroup": "crowd", "name": "N" }));
+            }
+        }
         let fence = json!({ "userGroup": "__fence" });
+        // It bears the name that is listed, and is nobody.
+        if matches!(case, Case::List | Case::ListMany | Case::Count) {
+            crud.put("650000000000000000000009", "DELETED", json!({ "userGroup": "__fence", "name": "Ada" }));
+        }
         match case {
             Case::InsertClosed | Case::CloseAgain => crud.put(SUBJECT, "DELETED", fence),
             Case::Insert | Case::InsertTaken | Case::Close | Case::CloseOverLate => {}
@@ -153,8 +162,9 @@ impl Scene {
             }
             Reply::Users(found) => {
                 let ids: Vec<_> = found.iter().map(|user| user.id.as_str()).collect();
-                ensure!(ids == [SUBJECT, "650000000000000000000004"], "found {ids:?}");
+                ensure!(ids == self.meant(), "found {ids:?}");
             }
+            Reply::Count(count) => ensure!(*count == self.meant().len() as u64, "counted {count}"),
             Reply::Write(Write::Now(written)) => {
                 ensure!(Some(&written.document) == now, "wrote {written:?}, but there is {now:?}");
                 ensure!(written.revision != self.at, "the revision has not moved");
@@ -249,6 +259,17 @@ impl Scene {
         }
         ensure!(self.now().map(own_fields) == Some(own_fields(original)), "the undo left {:?}", self.now());
         Ok(())
+    }
+
+    /// Who is found, in this order.
+    fn meant(&self) -> Vec<String> {
+        let world = self.twin.world();
+        let found = |row: &&Row| match self.case {
+            Case::Find => row["email"] == "ada@example.org" || row["username"] == "ada.2",
+            Case::ListMany => !is_fence(row),
+            _ => !is_fence(row) && row["name"] == "Ada",
+        };
+        world.rows.values().filter(found).map(|row| row["_id"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Something else than the method's own call may land.

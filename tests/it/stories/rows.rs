@@ -19,10 +19,7 @@ async fn nobody_outside_the_row_filter_is_seen_or_changed() {
         let before = world.snapshot();
 
         let app = &world.app;
-        let rows = Filter::And(vec![
-            Filter::Equals("name".to_owned(), json!("Mine")),
-            Filter::In("userGroup".to_owned(), vec![json!("users"), json!("guests")]),
-        ]);
+        let rows = Filter::And(vec![Filter::equals("name", "Mine"), Filter::one_of("userGroup", ["users", "guests"])]);
         let caller = Caller { rows, ..world.inside() };
         let set = |fields: Value| json!({ "$set": fields }).as_object().unwrap().clone();
         let code = |error: user_manager::error::Error| error.code();

@@ -201,10 +201,12 @@ impl Crud {
         }
         let mut rows: Vec<_> = self.rows.values().filter(|row| filter.holds(row)).collect();
         if let Some(sort) = asked.query("_s") {
-            let (name, down) = sort.strip_prefix('-').map_or((sort, false), |name| (name, true));
-            rows.sort_by_key(|row| row.get(name).map(ToString::to_string));
-            if down {
-                rows.reverse();
+            for key in sort.split(',').rev() {
+                let (name, down) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
+                let value = |row: &&Row| row.get(name).map(ToString::to_string);
+                rows.sort_by(
+                    |one, other| if down { value(other).cmp(&value(one)) } else { value(one).cmp(&value(other)) },
+                );
             }
         }
         let lines: Vec<_> = rows.into_iter().skip(skip).take(limit).map(|row| json!(row).to_string()).collect();
@@ -467,6 +469,8 @@ impl Crud {
                                 || operand.as_array().cloned().ok_or_else(|| shape_b("value.map is not a function"));
                             all.push(match operator.as_str() {
                                 "$eq" => Filter::Is(name.clone(), operand.clone()),
+                                "$ne" => Filter::Not(Box::new(Filter::Is(name.clone(), operand.clone()))),
+                                "$gt" => Filter::Above(name.clone(), operand.as_str().unwrap_or_default().to_owned()),
                                 "$in" => Filter::OneOf(name.clone(), items()?),
                                 "$exists" => Filter::Exists(name.clone(), *operand == json!(true)),
                                 _ => return Err(shape_b(&format!("Unsupported operator: {operator}"))),
@@ -487,6 +491,8 @@ enum Filter {
     Is(String, Value),
     OneOf(String, Vec<Value>),
     Exists(String, bool),
+    Not(Box<Filter>),
+    Above(String, String),
 }
 
 impl Filter {
@@ -502,6 +508,8 @@ impl Filter {
             Self::Is(name, wanted) => is(name, wanted),
             Self::OneOf(name, wanted) => wanted.iter().any(|wanted| is(name, wanted)),
             Self::Exists(name, there) => row.contains_key(name) == *there,
+            Self::Not(filter) => !filter.holds(row),
+            Self::Above(name, than) => row.get(name).and_then(Value::as_str).is_some_and(|text| text > than.as_str()),
         }
     }
 }

@@ -3,6 +3,7 @@
 const CRUD: &[&str] = &[
     "GET /users/",
     "GET /users/schema",
+    "GET /users/count",
     "POST /users/import",
     "GET /users/:id",
     "PATCH /users/:id",
