@@ -22,6 +22,7 @@ pub struct Config {
     pub precise_upstream_status: bool,
     pub unique_scope: UniqueScope,
     pub expiry: Expiry,
+    pub self_protect: SelfProtect,
     /// Status of a refused login.
     pub login_refused_status: u16,
     pub http: Http,
@@ -54,6 +55,17 @@ pub struct Config {
 pub enum Compat {
     Strict,
     Original,
+}
+
+/// Who may change the protected fields of his own user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfProtect {
+    /// Nobody but a `users:admin`.
+    On,
+    /// Also whoever comes through a back office for which the gateway vouches; nobody does without one.
+    UnlessBackoffice,
+    /// Whoever may change users.
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,7 +51,6 @@ pub const LATER: &[Later] = &[
     later("RANDOM_PWD_GEN", USERS, MovedByCompat("false", "true")),
     later("PUBLIC_UNBLOCKS", USERS, MovedByCompat("own", "always")),
     later("CREATE_WITH_STATE", USERS, MovedByCompat("false", "true")),
-    later("SELF_PROTECT", USERS, MovedByCompat("on", "unless-backoffice")),
 
     later("ACCESS_LOG", FIT, Switch("false")),
     later("METRICS_LISTEN", FIT, Switch("")),

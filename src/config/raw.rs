@@ -10,6 +10,7 @@ pub struct Raw {
     pub upstream_status: Option<String>,
     pub unique_scope: Option<String>,
     pub expiry: Option<String>,
+    pub self_protect: Option<String>,
     pub login_refused_status: Option<String>,
 
     pub http_host: Option<String>,

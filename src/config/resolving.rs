@@ -6,7 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, Store, Token, later,
+    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, Store, Token,
+    later,
     raw::Raw,
     reading::{Noted, Reading},
     settings::{CRUD_SERVICE, EMBEDDED_IDENTITY, KEYCLOAK, SETTINGS},
@@ -52,6 +53,11 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let precise_upstream_status = r.read("UPSTREAM_STATUS", raw.upstream_status, values::upstream_status);
     let unique_scope = r.read("UNIQUE_SCOPE", raw.unique_scope, values::unique_scope);
     let expiry = r.read("EXPIRY", raw.expiry, values::expiry);
+    let self_protect = r.read("SELF_PROTECT", raw.self_protect, values::self_protect);
+    if self_protect == Ok(SelfProtect::Off) {
+        let sentence = "SELF_PROTECT=off: whoever may change users changes his own roles, group, block and date too";
+        r.notes.push(Note { level: Level::Warn, sentence: sentence.to_owned() });
+    }
     let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
 
     let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url);
@@ -111,6 +117,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         precise_upstream_status: precise_upstream_status?,
         unique_scope: unique_scope?,
         expiry: expiry?,
+        self_protect: self_protect?,
         login_refused_status: login_refused_status?,
         http: http?,
         log: Log { level: level?, format: format? },

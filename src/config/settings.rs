@@ -80,6 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("UPSTREAM_STATUS", Value("500"), "`500`: failures of other systems are answered with 500. `precise`: with 502, 503 or 504"),
     Setting::new("UNIQUE_SCOPE", ByCompat("all", "identities"), "`all`: names are unique over all users. `identities`: the provider's and the store's own indexes decide"),
     Setting::new("EXPIRY", ByCompat("on", "timer-service"), "`on`: a user is blocked on both sides when his `expirationDate` comes. `timer-service`: only where a Timer Service is, which this version does not have, so nobody is; the dates are kept"),
+    Setting::new("SELF_PROTECT", ByCompat("on", "unless-backoffice"), "`on`: nobody but a `users:admin` changes his own `expirationDate`, `roles`, `blocked` and `userGroup`. `unless-backoffice`: not for requests of a back office for which the gateway vouches, and no gateway does in this version. `off`: whoever may change users may"),
     Setting::new("LOGIN_REFUSED_STATUS", ByCompat("401", "driver"), "Status of a refused login: `401`, `403`, or `driver` (401 for every provider of this version)"),
 
     Setting::new("HTTP_HOST", Value("127.0.0.1"), "IP address to listen on"),

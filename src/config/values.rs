@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{Compat, Expiry, KeycloakCreate, LogFormat, UniqueScope};
+use super::{Compat, Expiry, KeycloakCreate, LogFormat, SelfProtect, UniqueScope};
 
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub fn upstream_status(text: &str) -> Value<bool> {
 
 pub fn expiry(text: &str) -> Value<Expiry> {
     word(text, &[("on", Expiry::On), ("timer-service", Expiry::TimerService)])
+}
+
+pub fn self_protect(text: &str) -> Value<SelfProtect> {
+    word(
+        text,
+        &[("on", SelfProtect::On), ("unless-backoffice", SelfProtect::UnlessBackoffice), ("off", SelfProtect::Off)],
+    )
 }
 
 pub fn unique_scope(text: &str) -> Value<UniqueScope> {

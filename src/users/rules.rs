@@ -7,7 +7,7 @@ use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
     clock,
-    config::UniqueScope,
+    config::{SelfProtect, UniqueScope},
     error::{self, Code, Error},
     fold::fold,
     query::Filter,
@@ -68,11 +68,12 @@ fn above() -> Error {
 const PROTECTED: [&str; 4] = ["expirationDate", "roles", "blocked", "userGroup"];
 
 pub fn not_own_protected<'a>(
+    protect: SelfProtect,
     caller: &Caller,
     target: &UserId,
     mut changed: impl Iterator<Item = &'a str>,
 ) -> Result<(), Error> {
-    if !caller.is(target) || caller.permissions.holds(ADMIN) {
+    if protect == SelfProtect::Off || !caller.is(target) || caller.permissions.holds(ADMIN) {
         return Ok(());
     }
     match changed.find(|field| PROTECTED.contains(field)) {

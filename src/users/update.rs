@@ -11,7 +11,7 @@ use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
     clock,
-    config::UniqueScope,
+    config::{SelfProtect, UniqueScope},
     error::{self, Code, Error},
     fold::fold,
     groups::Groups,
@@ -37,6 +37,7 @@ pub async fn update(
         patch: parse(&body)?,
         only_if,
         scope: app.config.unique_scope,
+        protect: app.config.self_protect,
         groups: app.groups.clone(),
         systems: app.systems.clone(),
     };
@@ -93,6 +94,7 @@ struct Plan {
     patch: Patch,
     only_if: Precondition,
     scope: UniqueScope,
+    protect: SelfProtect,
     groups: Groups,
     systems: Systems,
 }
@@ -113,7 +115,7 @@ struct Planned {
 impl Plan {
     async fn check(&self, user: &User) -> Result<Planned, Error> {
         self.only_if.require(user)?;
-        rules::not_own_protected(&self.caller, &user.id, self.patch.members())?;
+        rules::not_own_protected(self.protect, &self.caller, &user.id, self.patch.members())?;
         let held = rules::not_above(&self.systems, &self.caller, user).await?;
         let now_ms = self.systems.clock.now_ms();
         let mut change = self.patch.change(&user.document, now_ms)?;

@@ -21,6 +21,7 @@ mod plane_k;
 mod plane_s;
 mod recovery;
 mod replies;
+mod seed;
 mod settings;
 mod stories;
 mod twins;

@@ -240,16 +240,14 @@ fn what_changes_no_behaviour_is_one_line_in_the_log() {
 fn the_defaults_of_the_original_stop_at_what_this_version_lacks() {
     let mut names = wrong(&[("COMPAT", "original")]);
     names.sort();
-    let lacking = ["ACCESS", "CREATE_WITH_STATE", "PUBLIC_UNBLOCKS", "RANDOM_PWD_GEN", "SELF_PROTECT"];
+    let lacking = ["ACCESS", "CREATE_WITH_STATE", "PUBLIC_UNBLOCKS", "RANDOM_PWD_GEN"];
     assert_eq!(names, lacking);
     let resolved = right(&[
         ("COMPAT", "original"),
         ("ACCESS", "token"),
         ("CREATE_WITH_STATE", "false"),
-        ("EXPIRY", "on"),
         ("PUBLIC_UNBLOCKS", "own"),
         ("RANDOM_PWD_GEN", "false"),
-        ("SELF_PROTECT", "on"),
     ]);
     let scope = resolved.effective.iter().find(|shown| shown.name == "UNIQUE_SCOPE").unwrap();
     assert_eq!((scope.value.as_str(), &scope.source), ("identities", &Source::Compat));

@@ -126,6 +126,17 @@ async fn nobody_but_an_administrator_moves_his_own_date() {
 }
 
 #[tokio::test]
+async fn where_nobody_is_protected_from_himself_a_clerk_moves_his_own_date() {
+    for (protect, status) in [("off", 200), ("unless-backoffice", 403)] {
+        let world = World::with(Place::Embedded, &[("SELF_PROTECT", protect)]).await;
+        let clerk = world.caller(&["users:write"]).await.with("isbackoffice", "1");
+        let end = json!({ "$set": { "expirationDate": in_ms(&world, 60_000) } });
+        clerk.patch(&format!("/users/{}", clerk.id), end).await.is(status);
+        world.settled().await;
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_is_away_when_the_time_comes_is_asked_until_it_is_back() {
     within(&Place::KEYCLOAK, async |world| {
         let path = expiring(world, "ada@example.org", &in_ms(world, 60_000)).await;
