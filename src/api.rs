@@ -3,6 +3,7 @@
 
 mod body;
 mod conditions;
+mod events;
 mod frame;
 mod health;
 mod json;
@@ -30,6 +31,7 @@ use crate::{
 };
 
 const OPERATIONS: &str = "/operations";
+const EVENTS: &str = "/events";
 
 /// Everything that answers, over one app. Cheap to copy.
 #[derive(Clone)]
@@ -60,6 +62,7 @@ fn routes(app: Arc<App>) -> Router {
         .route(OPERATIONS, get(operations::list))
         .route("/operations/{id}", get(operations::get))
         .route("/operations/{id}/retry", post(operations::retry))
+        .route(EVENTS, get(events::list))
         .route("/-/healthz", get(health::alive))
         .route("/-/ready", get(health::ready))
         .route("/-/check-up", get(health::check_up))

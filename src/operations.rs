@@ -91,7 +91,11 @@ fn sees_all(caller: &Caller) -> bool {
 
 /// What a caller needs for an operation of this kind.
 fn permission(kind: &str) -> &'static str {
-    if kind == "delete-user" { "users:delete" } else { "users:write" }
+    match kind {
+        "delete-user" => "users:delete",
+        "grant-permissions" => "users:admin",
+        _ => "users:write",
+    }
 }
 
 fn shown(entry: Entry) -> Shown {

@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod create;
 pub mod delete;
 pub mod expire;
+pub mod grant;
 pub mod passwords;
 pub mod rules;
 pub mod steps;
@@ -13,6 +14,7 @@ pub mod update;
 pub use adopt::adopt;
 pub use create::create;
 pub use delete::delete;
+pub use grant::grant;
 pub use update::update;
 
 pub use crate::query::State;

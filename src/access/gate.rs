@@ -61,6 +61,7 @@ demands! {
     UsersWrite: Some("users:write");
     UsersDelete: Some("users:delete");
     OperationsWrite: Some("operations:write");
+    EventsRead: Some("events:read");
     /// What is one's own. What else one sees is for the domain to say.
     Own: None;
 }

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     identity::{AuthUserId, embedded::Password},
     query::Filter,
+    state::ledger::NewEvent,
     users::{self, User, UserId, create::Draft, passwords},
 };
 
@@ -25,7 +26,7 @@ pub async fn carry_out(app: &App, uid: u32, asked: Asked) -> Told {
     let caller = Caller::inside(operator::actor(uid), "cli", app.clock.uuid().to_string());
     let done = match asked {
         Asked::Create { email, username, password } => create(app, &caller, email, username, password).await,
-        Asked::ResetPassword { user, password } => reset_password(app, &user, password).await,
+        Asked::ResetPassword { user, password } => reset_password(app, &caller, &user, password).await,
         Asked::Grant { to, permissions } => grant(app, &caller, to, permissions).await,
     };
     match done {
@@ -77,6 +78,7 @@ pub fn fields(username: Option<String>, email: Option<String>) -> Map<String, Va
 
 async fn reset_password(
     app: &App,
+    caller: &Caller,
     id: &str,
     given: Option<SecretString>,
 ) -> Result<(String, Option<Generated>), Refusal> {
@@ -94,13 +96,22 @@ async fn reset_password(
         None => (generate().map_err(told)?, true),
     };
     passwords::check(&password).map_err(told)?;
+    // Told before and after: no password is set of which no event tells.
+    tell(app, caller, "begun", &id).await?;
     let set = own.set_password(&identity, &password, Password::MustChange).await;
     if !set.map_err(|failure| told(failure.into_error()))? {
         return Err("the identity of this user is gone".to_owned());
     }
+    tell(app, caller, "done", &id).await?;
     let name = user.text("username").or_else(|| user.text("email")).unwrap_or_default().to_owned();
     let sentence = format!("the password of {id} was set; it is good only for changing it");
     Ok((sentence, generated.then_some(Generated { name, password })))
+}
+
+async fn tell(app: &App, caller: &Caller, outcome: &'static str, user: &UserId) -> Result<(), Refusal> {
+    let (origin, subject) = (caller.origin.clone(), Some(user.to_string()));
+    let event = NewEvent { action: "reset-password", outcome, origin, subject };
+    app.journal.ledger().note(event).await.map_err(|error| told(error.into()))
 }
 
 async fn grant(
@@ -120,7 +131,7 @@ async fn grant(
         Whom::User(id) => user(app, &UserId::parse(&id).ok_or("this is not the _id of a user")?).await?.id,
         Whom::Identity(identity) => of_identity(app, caller, identity).await.map_err(told)?,
     };
-    let fresh = app.systems.grants.grant(id.as_str(), &permissions).await.map_err(|error| told(error.into()))?;
+    let fresh = users::grant(app, caller, &id, permissions).await.map_err(told)?;
     let sentence = match fresh.as_slice() {
         [] => format!("{id} had all of this already"),
         fresh => format!("{id} was granted {}", fresh.join(", ")),

@@ -16,7 +16,7 @@ use crate::{
     error::{self, Code, Error},
     identity::embedded::{Embedded, Password},
     query::Filter,
-    users::{self, User, create::Draft, passwords},
+    users::{self, User, UserId, create::Draft, passwords},
 };
 
 /// His username over the embedded provider.
@@ -117,7 +117,7 @@ async fn with_own_identity(app: &App, caller: &Caller, own: &Embedded) -> Result
     if good == Password::MustChange {
         tell(app, &password)?;
     }
-    grant(app, user.id.as_str()).await
+    grant(app, caller, &user.id).await
 }
 
 /// The user that an earlier start made and could not finish: ours, and without any permission.
@@ -150,7 +150,7 @@ async fn with_identity_elsewhere(app: &App, caller: &Caller) -> Result<(), Troub
     let identity = app.systems.identity.find_by_email(email).await;
     if let Some(identity) = identity.map_err(|failure| trouble(failure.into_error()))? {
         let id = of_identity(app, caller, identity).await.map_err(trouble)?;
-        return grant(app, id.as_str()).await;
+        return grant(app, caller, &id).await;
     }
     let Some(password) = &app.config.admin_password else {
         let sentence = "ADMIN_PASSWORD: it is not set, and nobody has ADMIN_EMAIL at the identity provider; \
@@ -167,9 +167,8 @@ async fn with_identity_elsewhere(app: &App, caller: &Caller) -> Result<(), Troub
     Ok(())
 }
 
-async fn grant(app: &App, user: &str) -> Result<(), Trouble> {
-    let granted = app.systems.grants.grant(user, &[ADMIN.to_owned()]).await;
-    granted.map_err(|error| Trouble::NotNow(error.into()))?;
+async fn grant(app: &App, caller: &Caller, user: &UserId) -> Result<(), Trouble> {
+    users::grant(app, caller, user, vec![ADMIN.to_owned()]).await.map_err(Trouble::NotNow)?;
     Ok(())
 }
 

@@ -14,7 +14,10 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{self, Code, Error},
-    state::journal::{ListQuery, State},
+    state::{
+        journal::{ListQuery, State},
+        ledger::EventQuery,
+    },
     users::UserId,
 };
 
@@ -57,7 +60,11 @@ fn uuid(text: &str) -> Option<String> {
 pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next) -> Result<Response, Error> {
     let route = matched.as_str();
     tracing::Span::current().record("route", route);
-    let known: &[&str] = if route == super::OPERATIONS { &LIST_PARAMETERS } else { &[] };
+    let known: &[&str] = match route {
+        super::OPERATIONS => &LIST_PARAMETERS,
+        super::EVENTS => &EVENT_PARAMETERS,
+        _ => &[],
+    };
     let mut seen = Vec::new();
     for (name, _) in pairs(request.uri().query()) {
         if !known.contains(&name.as_ref()) {
@@ -72,6 +79,7 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
 }
 
 const LIST_PARAMETERS: [&str; 6] = ["state", "kind", "subject", "request", "after", "_l"];
+const EVENT_PARAMETERS: [&str; 5] = ["after", "actor", "subject", "action", "_l"];
 /// As at the CRUD service: so many at most, and where nothing is asked.
 const PAGE: u32 = 200;
 
@@ -88,6 +96,40 @@ impl FromRequestParts<Arc<App>> for Listed {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
         list_query(parts.uri.query()).map(Self)
     }
+}
+
+/// Which events to list.
+pub struct ListedEvents(pub EventQuery);
+
+impl FromRequestParts<Arc<App>> for ListedEvents {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        event_query(parts.uri.query()).map(Self)
+    }
+}
+
+fn event_query(query: Option<&str>) -> Result<EventQuery, Error> {
+    let mut asked = EventQuery { limit: PAGE, ..EventQuery::default() };
+    for (name, value) in pairs(query) {
+        let ill_typed = |what: &str| invalid_parameter(&name, what);
+        let value = value.into_owned();
+        let text = |value: String| Some(value).filter(|value| !value.is_empty()).ok_or_else(|| ill_typed("is empty"));
+        match name.as_ref() {
+            "after" => asked.after = Some(uuid(&value).ok_or_else(|| ill_typed("is the id of an event"))?),
+            "actor" => asked.actor = Some(text(value)?),
+            "subject" => asked.subject = Some(text(value)?),
+            "action" => asked.action = Some(text(value)?),
+            "_l" => asked.limit = limit(&name, &value)?,
+            _ => return Err(ill_typed("is not known here")),
+        }
+    }
+    Ok(asked)
+}
+
+fn limit(name: &str, value: &str) -> Result<u32, Error> {
+    let limit = value.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
+    limit.ok_or_else(|| invalid_parameter(name, &format!("is a number from 1 to {PAGE}")))
 }
 
 fn list_query(query: Option<&str>) -> Result<ListQuery, Error> {
@@ -108,10 +150,7 @@ fn list_query(query: Option<&str>) -> Result<ListQuery, Error> {
                 asked.subject = Some(subject.to_string());
             }
             "after" => asked.after = Some(uuid(&value).ok_or_else(|| ill_typed("is the id of an operation"))?),
-            "_l" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
-                asked.limit = limit.ok_or_else(|| ill_typed(&format!("is a number from 1 to {PAGE}")))?;
-            }
+            "_l" => asked.limit = limit(&name, &value)?,
             _ => return Err(ill_typed("is not known here")),
         }
     }
@@ -131,6 +170,19 @@ fn invalid_parameter(name: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn which_events_to_list_is_read_strictly() {
+        let asked =
+            event_query(Some("after=019AA000-0000-7000-8000-000000000000&actor=a&subject=s&action=log-in&_l=3"));
+        let asked = asked.unwrap();
+        assert_eq!(asked.after.as_deref(), Some("019aa000-0000-7000-8000-000000000000"));
+        assert_eq!((asked.actor.as_deref(), asked.subject.as_deref()), (Some("a"), Some("s")));
+        assert_eq!((asked.action.as_deref(), asked.limit), (Some("log-in"), 3));
+        for wrong in ["after=", "after=7", "actor=", "subject=", "action=", "_l=0", "_l=201", "_l=", "kind=x", "x"] {
+            assert_eq!(event_query(Some(wrong)).unwrap_err().code(), Code::InvalidParameter, "{wrong}");
+        }
+    }
 
     #[test]
     fn what_to_list_is_read_strictly() {

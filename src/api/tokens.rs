@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderValue, header::CACHE_CONTROL},
     response::Response,
@@ -14,13 +15,22 @@ use super::{
     body::{Object, secret, text},
     frame,
 };
-use crate::{access::login, app::App, clock::rfc3339, error::Error};
+use crate::{
+    access::{gate::Arrival, login},
+    app::App,
+    clock::rfc3339,
+    error::Error,
+};
 
 /// `{"username","password"}`; further members are ignored, as the service that we replace does.
-pub async fn log_in(State(app): State<Arc<App>>, Object(mut members): Object) -> Result<Response, Error> {
+pub async fn log_in(
+    State(app): State<Arc<App>>,
+    Extension(arrival): Extension<Arrival>,
+    Object(mut members): Object,
+) -> Result<Response, Error> {
     let name = text(&mut members, "username")?;
     let password = secret(&mut members, "password")?;
-    let issued = login::log_in(&app, &name, &password).await?;
+    let issued = login::log_in(&app, &arrival, &name, &password).await?;
     let answer = json!({ "accessToken": issued.token.expose_secret(), "expireAt": rfc3339(issued.expires_ms) });
     Ok(cached(frame::json(&answer), "no-store"))
 }

@@ -12,7 +12,11 @@ pub fn routes() -> Vec<(String, String)> {
     let mut routes = Vec::new();
     for line in table.lines().filter_map(|line| line.trim().strip_prefix(".route(")) {
         let (path, methods) = line.split_once(", ").unwrap();
-        let path = if path == "OPERATIONS" { "/operations" } else { path.trim_matches('"') };
+        let path = match path {
+            "OPERATIONS" => "/operations",
+            "EVENTS" => "/events",
+            path => path.trim_matches('"'),
+        };
         for method in ["get", "post", "patch", "delete", "put"] {
             if methods.split(['.', ',', ' ']).any(|call| call.starts_with(&format!("{method}("))) {
                 routes.push((method.to_uppercase(), path.to_owned()));

@@ -184,6 +184,11 @@ impl Operation {
         }
     }
 
+    /// Nobody's request asks for it, and so no key.
+    pub fn is_our_own(self) -> bool {
+        matches!(self, Self::Expire | Self::ExpireGone | Self::ExpireOvertaken)
+    }
+
     fn hard_delete(self) -> &'static str {
         if self == Self::DeleteKeepingIdentity { "false" } else { "true" }
     }

@@ -173,6 +173,7 @@ async fn last_life(world: &World, operation: Operation, (before, after): (&Snaps
     }
     match judge(world, before, after, None) {
         Seen::Broken(why) => Seen::Broken(why),
+        seen @ (Seen::Before | Seen::After) if operation.is_our_own() => seen,
         seen @ (Seen::Before | Seen::After) => repeated(world, &life, operation, seen, (before, after)).await,
     }
 }

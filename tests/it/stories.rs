@@ -2,6 +2,7 @@
 
 mod adopted;
 mod changes;
+pub mod events;
 mod expiry;
 mod failures;
 mod groups;

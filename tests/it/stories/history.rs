@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::events;
 use crate::{
     twins::fault::{Fault, Lands, Lasts, Plan},
     worlds::{Asker, Place, World},
@@ -48,6 +49,7 @@ async fn after_many_deeds_at_once_and_many_failures_everybody_is_whole() {
         world.mend().await;
         world.settled().await;
         whole(&world);
+        events::tell_of_every_operation(&world, world.admin()).await;
     }
 }
 

@@ -1,0 +1,59 @@
+//! What has happened, for those who may see it: every operation's outcome and every change of a single system, in the order
+//! of their commits. Reading them; they are written with what they tell of.
+
+use serde::Serialize;
+
+use crate::{
+    access::Caller,
+    app::App,
+    clock::rfc3339,
+    error::Error,
+    query::Filter,
+    state::ledger::{Event, EventQuery},
+};
+
+/// An event as it is answered. No secrets, no e-mails, no values of the user.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    id: String,
+    at: String,
+    actor: Actor,
+    request_id: String,
+    /// The kind of an operation, or what was done to a single system.
+    action: String,
+    /// `_id` of the person.
+    subject: Option<String>,
+    outcome: String,
+    operation: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Actor {
+    id: String,
+    by: String,
+    address: Option<String>,
+}
+
+/// Oldest first. Nothing for a caller who sees only some persons: an event tells of any.
+pub async fn list(app: &App, caller: &Caller, query: EventQuery) -> Result<Vec<Shown>, Error> {
+    if caller.rows != Filter::Everything {
+        return Ok(Vec::new());
+    }
+    let events = app.journal.ledger().events(query).await?;
+    Ok(events.into_iter().map(shown).collect())
+}
+
+fn shown(event: Event) -> Shown {
+    let Event { id, at_ms, action, outcome, origin, subject, operation } = event;
+    Shown {
+        id,
+        at: rfc3339(at_ms),
+        actor: Actor { id: origin.actor, by: origin.by, address: origin.address },
+        request_id: origin.request_id,
+        action,
+        subject,
+        outcome,
+        operation,
+    }
+}
