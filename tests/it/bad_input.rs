@@ -315,3 +315,64 @@ async fn strange_headers_do_no_harm() {
     assert_refused(&unknown, "method-not-allowed", "a method that nobody knows");
     assert_eq!(door.snapshot(), before);
 }
+
+#[tokio::test]
+async fn an_idempotency_key_that_cannot_be_one_is_refused() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    let bearer = format!("Bearer {}", door.admin.token);
+    let long = "k".repeat(256);
+    let mut asked = 0;
+    for (method, target, _) in takers(&door).await {
+        // Elsewhere it says nothing.
+        if method == "DELETE" || target == "/oauth/token" || target == "/users/me/change-password" {
+            continue;
+        }
+        let ask = async |keys: &[&str]| {
+            let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+            headers.extend(keys.iter().map(|key| ("idempotency-key", *key)));
+            door.ask(&method, &target, &headers, b"{\"unheardOf\":1}").await
+        };
+        for key in ["", " ", "two words", "a\tb", "\u{e9}", "\u{1f511}", long.as_str()] {
+            let answer = ask(&[key]).await;
+            assert_refused(&answer, "invalid-idempotency-key", &format!("{method} {target} {key:?}"));
+            asked += 1;
+        }
+        assert_refused(&ask(&["a", "a"]).await, "ambiguous-header", &format!("{method} {target}"));
+        let longest = ask(&[&long[1..]]).await;
+        assert_ne!(longest.code(), "invalid-idempotency-key", "{longest:?}");
+        assert!((400..500).contains(&longest.status), "{longest:?}");
+    }
+    assert!(asked >= 3 * 7, "{asked}");
+    let mut after = door.snapshot();
+    // What was refused under the longest key is kept, and nothing else.
+    for table in ["idempotency_key", "chain"] {
+        after.insert(table.to_owned(), before[table].clone());
+    }
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn events_are_asked_for_strictly() {
+    let door = Door::open().await;
+    let before = door.snapshot();
+    for query in [
+        "after=",
+        "after=7",
+        "after=019aa000-0000-7000-8000-00000000000",
+        "actor=",
+        "subject=",
+        "action=",
+        "_l=0",
+        "_l=201",
+        "_l=x",
+        "kind=log-in",
+        "after",
+        "_q=%7B%7D",
+        "action=a&action=b",
+    ] {
+        let answer = door.send("GET", &format!("/events/?{query}"), Some(&door.admin.token), None).await;
+        assert_refused(&answer, "invalid-parameter", query);
+    }
+    assert_eq!(door.snapshot(), before);
+}

@@ -22,7 +22,7 @@ use user_manager::{
     idempotency::{Once, once},
     identity::{self, Account, Identity},
     roles::Roles,
-    saga::Answering,
+    saga::{Answering, Key},
     state::{Journal, sqlite::Sqlite},
     store::{self, Store},
     systems::Systems,
@@ -196,6 +196,12 @@ impl Operation {
 
 fn caller() -> Caller {
     Caller::inside("sweep", "system", "request-1")
+}
+
+/// The same caller with a request under that key.
+pub fn keyed(app: &App, caller: Caller, key: &str) -> Caller {
+    let key = app.codes.key(&caller, key, &[], app.clock.now_ms());
+    Caller { key: Some(Key { key, answering: Arc::new(Plain) }), ..caller }
 }
 
 /// A success without a body, an error as everywhere.

@@ -7,20 +7,24 @@ use super::{
     scene::{Cell, Scene, Seen},
 };
 
-const FLOOR: usize = 500;
+const FLOOR: usize = 600;
 /// The tables of the journal, and which of their rows a start looks at: those of operations that were not settled when the
 /// process before began, and later ones.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 6] = [
     ("operation", "first_write > (SELECT seq FROM checkpoint)"),
     ("step", "operation IN (SELECT id FROM operation WHERE first_write > (SELECT seq FROM checkpoint))"),
     ("hold", "TRUE"),
+    ("idempotency_key", "operation IN (SELECT id FROM operation WHERE first_write > (SELECT seq FROM checkpoint))"),
+    ("event", "operation IN (SELECT id FROM operation WHERE first_write > (SELECT seq FROM checkpoint))"),
     ("chain", "seq > (SELECT seq FROM checkpoint)"),
 ];
-const SLIPPED_IN: [&str; 5] = [
+const SLIPPED_IN: [&str; 6] = [
     "INSERT INTO operation SELECT 'x', kind, state, fence, first_write, origin, actor, request_id, subject, began_ms, \
      settled_ms, quiet_until_ms, attention, error FROM operation WHERE state = 'running'",
     "INSERT INTO step SELECT operation, seq + 1, promise, name, body, happened, output, settled, failures, error, \
      began_ms, ended_ms FROM step WHERE seq = 2 AND operation IN (SELECT id FROM operation WHERE state = 'running')",
+    "INSERT INTO event SELECT 'f', began_ms, kind, 'done', origin, actor, subject, id FROM operation \
+     WHERE state = 'running'",
     "INSERT INTO hold VALUES ('email:somebody@x.org', 'x')",
     "INSERT INTO hold SELECT 'email:somebody@x.org', id FROM operation WHERE state = 'running'",
     "INSERT INTO chain SELECT seq + 1, fence, at_ms, operation, words, digest FROM chain ORDER BY seq DESC LIMIT 1",

@@ -9,11 +9,12 @@ use super::{
     scene::{Cell, Scene, Seen},
 };
 
-const FLOOR_DATABASE: usize = 7_500;
+const FLOOR_DATABASE: usize = 10_500;
 const FLOOR_LOG: usize = 2_000;
 const PAGE: usize = 4096;
 /// Where the journal lies.
-const JOURNAL: &str = "'chain', 'operation', 'step', 'hold', 'checkpoint', 'operation_unsettled', 'hold_operation'";
+const JOURNAL: &str = "'chain', 'operation', 'step', 'hold', 'checkpoint', 'operation_unsettled', 'hold_operation', \
+                       'idempotency_key', 'idempotency_key_operation', 'event', 'event_operation'";
 
 #[test]
 fn a_bit_turned_over_in_the_database_is_refused_or_changes_nothing_in_the_journal() {

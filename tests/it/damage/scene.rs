@@ -31,7 +31,7 @@ use user_manager::{
 };
 
 use crate::{
-    matrix::{memory, time::Hand},
+    matrix::{keyed, memory, time::Hand},
     worlds::snapshot::{State, without},
 };
 
@@ -280,6 +280,7 @@ async fn life<T>(
 
     // Each of these is left where it stands then.
     let gone = of_email(GONE);
+    let caller = keyed(&app, caller, "delete");
     let delete = async { drop(users::delete(&app, &caller, &gone, Precondition::None).await) };
     recording.leave(delete, |record| matches!(record, Record::Commit { .. })).await;
     hand.advance(MOMENT).await;
@@ -304,7 +305,8 @@ async fn life<T>(
 pub async fn create(app: &App, email: &str, username: &str) -> Result<UserId, user_manager::error::Error> {
     let fields = json!({ "userGroup": "users", "email": email, "username": username, "name": "Somebody" });
     let draft = Draft { fields: fields.as_object().unwrap().clone(), ..Draft::default() };
-    users::create(app, &Caller::inside("test", "system", "request-1"), draft).await
+    let caller = keyed(app, Caller::inside("test", "system", "request-1"), email);
+    users::create(app, &caller, draft).await
 }
 
 fn users_by_email(directory: &Path) -> BTreeMap<String, UserId> {
