@@ -36,6 +36,13 @@ pub enum Asked {
         #[serde(serialize_with = "exposed")]
         password: Option<SecretString>,
     },
+    /// An identity without a user, at the provider of our own.
+    CreateIdentity {
+        email: Option<String>,
+        username: Option<String>,
+        #[serde(serialize_with = "exposed")]
+        password: Option<SecretString>,
+    },
     /// A password that is good only for changing it.
     ResetPassword {
         user: String,

@@ -32,6 +32,7 @@ use crate::{
 
 const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
+const USERS: &str = "/users";
 
 /// Everything that answers, over one app. Cheap to copy.
 #[derive(Clone)]
@@ -56,8 +57,12 @@ fn routes(app: Arc<App>) -> Router {
     Router::new()
         .route("/oauth/token", post(tokens::log_in))
         .route("/.well-known/jwks.json", get(tokens::key_set))
-        .route("/users", post(users::create))
+        .route(USERS, post(users::create))
+        .route("/users/with-id", post(users::create_with_id))
+        .route("/users/register", post(users::register))
         .route("/users/{id}", get(users::get).patch(users::update).delete(users::delete))
+        .route("/users/{id}/soft-delete", post(users::soft_delete))
+        .route("/users/{id}/restore", post(users::restore))
         .route("/users/me/change-password", post(users::change_password))
         .route(OPERATIONS, get(operations::list))
         .route("/operations/{id}", get(operations::get))

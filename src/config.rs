@@ -23,6 +23,13 @@ pub struct Config {
     pub unique_scope: UniqueScope,
     pub expiry: Expiry,
     pub self_protect: SelfProtect,
+    /// A password that is given with a new person is ignored.
+    pub random_passwords: bool,
+    /// Characters of a password that is made for somebody.
+    pub random_password_length: usize,
+    pub public_unblocks: PublicUnblocks,
+    /// `__STATE__` may be given with a new person.
+    pub create_with_state: bool,
     /// Status of a refused login.
     pub login_refused_status: u16,
     pub http: Http,
@@ -80,6 +87,15 @@ pub enum Expiry {
 pub enum UniqueScope {
     All,
     Identities,
+}
+
+/// What moving somebody to PUBLIC lifts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicUnblocks {
+    /// The block that his state made.
+    Own,
+    /// His own `blocked` too.
+    Always,
 }
 
 #[derive(Debug, Clone)]

@@ -102,6 +102,11 @@ pub trait Identity: Send + Sync + 'static {
     /// Done when it is not there.
     async fn delete(&self, id: &AuthUserId) -> Outcome<()>;
 
+    /// Whether a new account whose password nobody chose gets a random one. Not where an account may stand without.
+    fn wants_password(&self) -> bool {
+        true
+    }
+
     /// How long an unanswered call may still land after we looked. Zero: the fences above are final.
     fn late(&self) -> Duration;
 

@@ -63,6 +63,9 @@ enum Admin {
         email: Option<String>,
         #[arg(long)]
         username: Option<String>,
+        /// Only an identity, of which POST /users/with-id may make a user
+        #[arg(long)]
+        identity_only: bool,
         #[command(flatten)]
         password: Password,
     },
@@ -252,7 +255,14 @@ async fn administer(Resolved { config, .. }: Resolved, clock: Clock, command: Ad
 
 fn asked(command: Admin) -> io::Result<Asked> {
     Ok(match command {
-        Admin::Create { email, username, password } => Asked::Create { email, username, password: password.given()? },
+        Admin::Create { email, username, identity_only, password } => {
+            let password = password.given()?;
+            if identity_only {
+                Asked::CreateIdentity { email, username, password }
+            } else {
+                Asked::Create { email, username, password }
+            }
+        }
         Admin::ResetPassword { user, password } => Asked::ResetPassword { user, password: password.given()? },
         Admin::Grant { user, identity, permission } => {
             let to = identity.map_or_else(|| Whom::User(user.unwrap_or_default()), Whom::Identity);

@@ -79,6 +79,17 @@ pub async fn retry(app: &App, caller: &Caller, id: &str) -> Result<Shown, Error>
     get(app, caller, id).await
 }
 
+/// What is still owed to that person is tried at once: somebody asks for it again.
+pub async fn resume(app: &App, subject: &UserId) -> Result<(), Error> {
+    let newest = ListQuery { subject: Some(subject.to_string()), limit: 1, ..ListQuery::default() };
+    for entry in app.journal.list(newest).await? {
+        if entry.state == State::Committed {
+            app.sagas.nudge(&entry.id);
+        }
+    }
+    Ok(())
+}
+
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<Entry, Error> {
     let entry = app.journal.read(id).await?;
     let visible = entry.filter(|entry| sees_all(caller) || entry.origin.actor == caller.origin.actor);
@@ -92,7 +103,7 @@ fn sees_all(caller: &Caller) -> bool {
 /// What a caller needs for an operation of this kind.
 fn permission(kind: &str) -> &'static str {
     match kind {
-        "delete-user" => "users:delete",
+        "delete-user" | "soft-delete-user" => "users:delete",
         "grant-permissions" => "users:admin",
         _ => "users:write",
     }

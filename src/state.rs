@@ -51,6 +51,16 @@ pub struct Collection {
     pub unique: Vec<Vec<String>>,
     /// Further fields that are looked up by exact value.
     pub indexed: Vec<String>,
+    /// Which documents keep nobody from having their values too.
+    pub released: Option<Released>,
+}
+
+/// Documents that have this value in that field and lack another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Released {
+    pub field: &'static str,
+    pub value: &'static str,
+    pub lacks: &'static str,
 }
 
 /// A document and when it was changed last; that grows strictly per document.

@@ -25,8 +25,9 @@ use crate::{
 /// moved, it matches nothing any more.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Stores a PUBLIC user under an id of our choice. Asked again for the same id it changes nothing and is done.
-    /// `NotDone` with [`Collection::taken`] when the store's own unique fields refuse it, and after [`Store::close`].
+    /// Stores a user under an id of our choice, in the state that the fields name under `__STATE__`, else PUBLIC. Asked again
+    /// for the same id it changes nothing and is done. `NotDone` with [`Collection::taken`] when the store's own unique fields
+    /// refuse it, and after [`Store::close`].
     async fn insert(&self, id: &UserId, fields: &Map<String, Value>, by: &str) -> Outcome<()>;
 
     /// The fence of an insert of these fields: whether it landed. Where it did not, it can never land any more.

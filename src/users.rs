@@ -2,19 +2,27 @@
 //! Knows no HTTP and no driver.
 
 pub mod adopt;
+pub mod change_state;
 pub mod create;
+pub mod create_identity;
 pub mod delete;
 pub mod expire;
 pub mod grant;
 pub mod passwords;
+pub mod register;
 pub mod rules;
+pub mod soft_delete;
 pub mod steps;
 pub mod update;
 
 pub use adopt::adopt;
-pub use create::create;
+pub use change_state::{change_state, restore};
+pub use create::{create, create_user_only};
+pub use create_identity::create_identity;
 pub use delete::delete;
 pub use grant::grant;
+pub use register::register;
+pub use soft_delete::soft_delete;
 pub use update::update;
 
 pub use crate::query::State;
@@ -142,11 +150,14 @@ impl User {
         self.document.get("blocked") == Some(&Value::Bool(true))
     }
 
-    /// The one rule: blocked, or not PUBLIC, or his date has come by then.
+    /// Neither he nor an identity of his bears his names any more: others may have them.
+    pub fn released(&self) -> bool {
+        self.state == State::Deleted && self.auth_user_id().is_none()
+    }
+
+    /// Whether his identity should be blocked: see [`bars_identity`].
     pub fn identity_blocked(&self, expired_until_ms: i64) -> bool {
-        let date = self.text("expirationDate").and_then(clock::parse_rfc3339);
-        let expired = date.is_some_and(|at| at <= expired_until_ms);
-        self.blocked() || self.state != State::Public || expired
+        bars_identity(&self.document, self.state, expired_until_ms)
     }
 
     /// Without `_id` and the other metadata.
@@ -155,6 +166,13 @@ impl User {
         fields.retain(|field, _| !METADATA.contains(&field.as_str()));
         fields
     }
+}
+
+/// The one rule by which an identity is blocked: its user is blocked, or not PUBLIC, or his date has come by then.
+pub fn bars_identity(fields: &Map<String, Value>, state: State, expired_until_ms: i64) -> bool {
+    let date = fields.get("expirationDate").and_then(Value::as_str).and_then(clock::parse_rfc3339);
+    let blocked = fields.get("blocked") == Some(&Value::Bool(true));
+    blocked || state != State::Public || date.is_some_and(|at| at <= expired_until_ms)
 }
 
 /// What has changed of a document: absolute values only, so that it may be sent twice.

@@ -26,6 +26,9 @@ pub async fn carry_out(app: &App, uid: u32, asked: Asked) -> Told {
     let caller = Caller::inside(operator::actor(uid), "cli", app.clock.uuid().to_string());
     let done = match asked {
         Asked::Create { email, username, password } => create(app, &caller, email, username, password).await,
+        Asked::CreateIdentity { email, username, password } => {
+            create_identity(app, &caller, email, username, password).await
+        }
         Asked::ResetPassword { user, password } => reset_password(app, &caller, &user, password).await,
         Asked::Grant { to, permissions } => grant(app, &caller, to, permissions).await,
     };
@@ -52,10 +55,7 @@ async fn create(
                     `admin grant --identity` makes an administrator of somebody whom it knows already"
             .to_owned());
     }
-    let (password, generated) = match given {
-        Some(given) => (given, false),
-        None => (generate().map_err(told)?, true),
-    };
+    let (password, generated) = given_or_made(given)?;
     let draft =
         Draft { fields: fields(username, email), password: Some(password.clone()), grant: vec![ADMIN.to_owned()] };
     let id = users::create(app, caller, draft).await.map_err(told)?;
@@ -76,6 +76,37 @@ pub fn fields(username: Option<String>, email: Option<String>) -> Map<String, Va
     names.into_iter().filter_map(|(field, value)| Some((field.to_owned(), Value::from(value?)))).collect()
 }
 
+/// Nobody can log in with it before `POST /users/with-id` has made a user of it.
+async fn create_identity(
+    app: &App,
+    caller: &Caller,
+    email: Option<String>,
+    username: Option<String>,
+    given: Option<SecretString>,
+) -> Result<(String, Option<Generated>), Refusal> {
+    let Some(own) = &app.own_identities else {
+        return Err("identities are made at the provider in use; its own tools make one".to_owned());
+    };
+    let name = username.clone().or_else(|| email.clone()).ok_or("an e-mail or a username is needed")?;
+    let (password, generated) = given_or_made(given)?;
+    let made = users::create_identity(app, caller, email, username, password.clone()).await;
+    let identity = made.map_err(told)?;
+    let sentence = format!("identity {identity} was made; POST /users/with-id makes a user of it");
+    if !generated {
+        return Ok((sentence, None));
+    }
+    own.require_password_change(&identity).await.map_err(|failure| told(failure.into_error()))?;
+    Ok((sentence, Some(Generated { name, password })))
+}
+
+/// And whether it was made.
+fn given_or_made(given: Option<SecretString>) -> Result<(SecretString, bool), Refusal> {
+    match given {
+        Some(given) => Ok((given, false)),
+        None => Ok((generate().map_err(told)?, true)),
+    }
+}
+
 async fn reset_password(
     app: &App,
     caller: &Caller,
@@ -91,10 +122,7 @@ async fn reset_password(
     let id = UserId::parse(id).ok_or("this is not the _id of a user")?;
     let user = user(app, &id).await?;
     let identity: AuthUserId = user.auth_user_id().ok_or("this user has no identity")?.to_owned();
-    let (password, generated) = match given {
-        Some(given) => (given, false),
-        None => (generate().map_err(told)?, true),
-    };
+    let (password, generated) = given_or_made(given)?;
     passwords::check(&password).map_err(told)?;
     // Told before and after: no password is set of which no event tells.
     tell(app, caller, "begun", &id).await?;

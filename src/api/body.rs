@@ -19,13 +19,21 @@ use super::json;
 use crate::{
     app::App,
     error::{Code, Error, Finding, invalid},
+    identity::AuthUserId,
+    users::UserId,
 };
+
+/// Characters of an `authUserId`.
+const LONGEST_ID: usize = 255;
 
 /// A body that is a JSON object.
 pub struct Object(pub Map<String, Value>);
 
 /// No body, or one that says nothing: empty, or an empty object.
 pub struct Nothing;
+
+/// The members of a body that need not be there: of none, none. A back office posts more than it is asked for.
+pub struct Members(pub Map<String, Value>);
 
 /// What can be made of a body that has been read.
 pub trait Parsed: Sized {
@@ -42,15 +50,22 @@ impl Parsed for Object {
     }
 }
 
-impl Parsed for Nothing {
+impl Parsed for Members {
     fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
         if bytes.is_empty() {
-            return Ok(Self);
+            return Ok(Self(Map::new()));
         }
         if headers.contains_key(CONTENT_TYPE) || headers.contains_key(CONTENT_ENCODING) {
             expect_json(headers)?;
         }
-        match json::object(bytes)?.keys().next() {
+        json::object(bytes).map(Self)
+    }
+}
+
+impl Parsed for Nothing {
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
+        let Members(members) = Members::parse(headers, bytes)?;
+        match members.keys().next() {
             None => Ok(Self),
             Some(member) => {
                 let pointer = format!("/{}", json::segment(member));
@@ -99,6 +114,28 @@ pub fn text(members: &mut Map<String, Value>, name: &str) -> Result<String, Erro
 /// As [`text`], for what must never be seen again.
 pub fn secret(members: &mut Map<String, Value>, name: &str) -> Result<SecretString, Error> {
     text(members, name).map(SecretString::from)
+}
+
+/// As [`text`], for the id that a provider gave an identity.
+///
+/// # Errors
+/// `invalid-value` for what can be no id: longer than 255 characters, with control characters, or a step in a path.
+pub fn auth_user_id(members: &mut Map<String, Value>) -> Result<AuthUserId, Error> {
+    let id = text(members, "authUserId")?;
+    let step = id == "." || id == "..";
+    if step || id.chars().count() > LONGEST_ID || id.chars().any(char::is_control) {
+        return Err(invalid(Code::InvalidValue, "/authUserId", "is no id of an identity"));
+    }
+    Ok(id)
+}
+
+/// `_id` of a user.
+///
+/// # Errors
+/// `invalid-value` when it can be none.
+pub fn user_id(members: &mut Map<String, Value>) -> Result<UserId, Error> {
+    let id = UserId::parse(&text(members, "_id")?);
+    id.ok_or_else(|| invalid(Code::InvalidValue, "/_id", "is no _id of a user"))
 }
 
 /// All of it, within the limits.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Path, Request},
-    http::request::Parts,
+    http::{Method, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -60,9 +60,10 @@ fn uuid(text: &str) -> Option<String> {
 pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next) -> Result<Response, Error> {
     let route = matched.as_str();
     tracing::Span::current().record("route", route);
-    let known: &[&str] = match route {
-        super::OPERATIONS => &LIST_PARAMETERS,
-        super::EVENTS => &EVENT_PARAMETERS,
+    let known: &[&str] = match (request.method(), route) {
+        (_, super::OPERATIONS) => &LIST_PARAMETERS,
+        (_, super::EVENTS) => &EVENT_PARAMETERS,
+        (&Method::POST, super::USERS) => &[POSTPONED],
         _ => &[],
     };
     let mut seen = Vec::new();
@@ -76,6 +77,23 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
         seen.push(name);
     }
     Ok(next.run(request).await)
+}
+
+const POSTPONED: &str = "postponeAuthUserCreation";
+
+/// Whether only the user is to be made, and his identity later.
+pub struct Postponed(pub bool);
+
+impl FromRequestParts<Arc<App>> for Postponed {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        match pairs(parts.uri.query()).find(|(name, _)| name == POSTPONED).map(|(_, value)| value).as_deref() {
+            Some("true") => Ok(Self(true)),
+            Some("false") | None => Ok(Self(false)),
+            Some(_) => Err(invalid_parameter(POSTPONED, "is true or false")),
+        }
+    }
 }
 
 const LIST_PARAMETERS: [&str; 6] = ["state", "kind", "subject", "request", "after", "_l"];

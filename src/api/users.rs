@@ -7,15 +7,16 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
 
 use super::{
-    body::{Nothing, Object, secret},
+    body::{Members, Nothing, Object, auth_user_id, secret, text, user_id},
     conditions::{IfMatch, IfNoneMatch, tagged_user},
     frame,
     keyed::Keyed,
     no_route,
-    target::OfUser,
+    target::{OfUser, Postponed},
 };
 use crate::{
     access::{
@@ -23,7 +24,7 @@ use crate::{
         gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
     },
     app::App,
-    error::{Code, Error},
+    error::{Code, Error, invalid},
     identity::PasswordChange,
     users::{self, UserId, create::Draft, passwords},
 };
@@ -31,17 +32,78 @@ use crate::{
 pub async fn create(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<UsersWrite>,
+    Postponed(postponed): Postponed,
     asked: Keyed<Object>,
 ) -> Response {
     let create = async |caller: Caller, Object(mut fields): Object| {
-        let password = if fields.contains_key("password") { Some(secret(&mut fields, "password")?) } else { None };
-        users::create(&app, &caller, Draft { fields, password, grant: Vec::new() }).await
+        let draft = Draft { password: password(&app, &mut fields)?, fields, grant: Vec::new() };
+        match postponed {
+            true => users::create_user_only(&app, &caller, draft).await,
+            false => users::create(&app, &caller, draft).await,
+        }
     };
     asked.answer(&app, caller, made, create).await
 }
 
 fn made(id: UserId) -> Response {
     frame::json(&json!({ "_id": id }))
+}
+
+/// `authUserId` names an identity that exists; the other members are its user's.
+pub async fn create_with_id(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersWrite>,
+    asked: Keyed<Object>,
+) -> Response {
+    let adopt = async |caller: Caller, Object(mut fields): Object| {
+        let identity = auth_user_id(&mut fields)?;
+        users::adopt(&app, &caller, identity, Draft { fields, ..Draft::default() }).await
+    };
+    asked.answer(&app, caller, made, adopt).await
+}
+
+/// `_id` names a user without an identity; `password` may be given with it, other members say nothing.
+pub async fn register(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersWrite>,
+    asked: Keyed<Object>,
+) -> Response {
+    let register = async |caller: Caller, Object(mut members): Object| {
+        let id = user_id(&mut members)?;
+        let password = password(&app, &mut members)?;
+        users::register(&app, &caller, &id, password).await
+    };
+    asked.answer(&app, caller, done, register).await
+}
+
+pub async fn soft_delete(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersDelete>,
+    OfUser(id): OfUser,
+    IfMatch(only_if): IfMatch,
+    asked: Keyed<Members>,
+) -> Response {
+    let soft_delete = async |caller: Caller, _: Members| users::soft_delete(&app, &caller, &id, only_if).await;
+    asked.answer(&app, caller, done, soft_delete).await
+}
+
+/// `stateTo` may be PUBLIC, which it is where nothing is said, or DRAFT; other members say nothing.
+pub async fn restore(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersWrite>,
+    OfUser(id): OfUser,
+    IfMatch(only_if): IfMatch,
+    asked: Keyed<Members>,
+) -> Response {
+    let restore = async |caller: Caller, Members(mut members): Members| {
+        let to = restored_to(&mut members)?;
+        users::restore(&app, &caller, &id, to, only_if).await
+    };
+    asked.answer(&app, caller, done, restore).await
+}
+
+fn done((): ()) -> Response {
+    StatusCode::NO_CONTENT.into_response()
 }
 
 pub async fn get(
@@ -74,6 +136,24 @@ pub async fn delete(
 ) -> Result<StatusCode, Error> {
     users::delete(&app, &caller, &id, only_if).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// One that is given, unless those that are given do not count.
+fn password(app: &App, members: &mut Map<String, Value>) -> Result<Option<SecretString>, Error> {
+    let given = if members.contains_key("password") { Some(secret(members, "password")?) } else { None };
+    Ok(given.filter(|_| !app.config.random_passwords))
+}
+
+fn restored_to(members: &mut Map<String, Value>) -> Result<users::State, Error> {
+    if !members.contains_key("stateTo") {
+        return Ok(users::State::Public);
+    }
+    match users::State::parse(&text(members, "stateTo")?) {
+        Some(to @ (users::State::Public | users::State::Draft)) => Ok(to),
+        Some(users::State::Trash | users::State::Deleted) | None => {
+            Err(invalid(Code::ValidationFailed, "/stateTo", "must be PUBLIC or DRAFT"))
+        }
+    }
 }
 
 /// `{"currentPassword","newPassword"}`. Where the provider makes the tokens it keeps the passwords to itself too, and there is

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Compat, Level, Mistake, Note};
+use super::{Level, Mistake, Note};
 
 /// A name that this version knows and has no use for.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +17,6 @@ pub struct Later {
 pub enum Kind {
     /// Stops the start, unless the value is this one, which asks for nothing.
     Switch(&'static str),
-    /// As `Switch`; and what `COMPAT=original` sets it to is none of the harmless.
-    MovedByCompat(&'static str, &'static str),
     /// A size, a rate, an interval: one line in the log.
     Size,
     /// Has a meaning only for that driver, which cannot be chosen: named in one line with its like.
@@ -33,7 +31,7 @@ const fn later(name: &'static str, part: &'static str, kind: Kind) -> Later {
     Later { name, part, kind }
 }
 
-use Kind::{Driver, LookInto, MovedByCompat, NotNeeded, Size, Switch};
+use Kind::{Driver, LookInto, NotNeeded, Size, Switch};
 
 const FIT: &str = "gateway mode and fitness to run";
 const USERS: &str = "the rest of the users' life";
@@ -48,9 +46,6 @@ const ORIGINAL: &str = "the original";
 pub const LATER: &[Later] = &[
     later("GATEWAY_PERMISSIONS", FIT, Switch("roles")),
     later("GATEWAY_ANONYMOUS", FIT, Switch("refuse")),
-    later("RANDOM_PWD_GEN", USERS, MovedByCompat("false", "true")),
-    later("PUBLIC_UNBLOCKS", USERS, MovedByCompat("own", "always")),
-    later("CREATE_WITH_STATE", USERS, MovedByCompat("false", "true")),
 
     later("ACCESS_LOG", FIT, Switch("false")),
     later("METRICS_LISTEN", FIT, Switch("")),
@@ -81,7 +76,6 @@ pub const LATER: &[Later] = &[
     later("KEYCLOAK_EMAIL_CLIENT_ID", SESSIONS, Switch("")),
     later("KEYCLOAK_EMAIL_REDIRECT_URI", SESSIONS, Switch("")),
     later("KEYCLOAK_EMAIL_LIFESPAN", SESSIONS, Size),
-    later("RANDOM_PWD_LENGTH", USERS, Size),
     later("CUSTOM_USER_ID_KEY", SESSIONS, Switch("sub")),
     later("USERINFO_ADDITIONAL_PROPERTIES", SESSIONS, Switch("")),
 
@@ -193,7 +187,6 @@ pub const LATER: &[Later] = &[
 /// What these names get. The variables of drivers that cannot be chosen are added to `idle`.
 pub fn judge(
     given: &BTreeMap<String, String>,
-    compat: Compat,
     mistakes: &mut Vec<Mistake>,
     notes: &mut Vec<Note>,
     idle: &mut Vec<(&'static str, &'static str)>,
@@ -203,17 +196,8 @@ pub fn judge(
     for Later { name, part, kind } in LATER.iter().copied() {
         let value = given.get(name).map(String::as_str);
         match (kind, value) {
-            (Switch(harmless) | MovedByCompat(harmless, _), Some(value)) if value != harmless => {
+            (Switch(harmless), Some(value)) if value != harmless => {
                 mistakes.push(Mistake::not_here(name, part));
-            }
-            (MovedByCompat(harmless, original), None) if compat == Compat::Original => {
-                mistakes.push(Mistake::wrong(
-                    name,
-                    format!(
-                        "COMPAT=original sets it to {original}, which asks for {part}, which this version does not have"
-                    ),
-                    format!("{name}={harmless}"),
-                ));
             }
             (Size, Some(_)) => sizes.push(name),
             (Driver(driver), Some(_)) => idle.push((name, driver)),
@@ -222,7 +206,7 @@ pub fn judge(
                 level: Level::Warn,
                 sentence: format!("{name} is set and not read: look whether anything in that file is needed here"),
             }),
-            (Switch(_) | MovedByCompat(..), _) | (Size | Driver(_) | NotNeeded | LookInto, None) => {}
+            (Switch(_), _) | (Size | Driver(_) | NotNeeded | LookInto, None) => {}
         }
     }
     if !sizes.is_empty() {

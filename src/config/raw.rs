@@ -11,6 +11,9 @@ pub struct Raw {
     pub unique_scope: Option<String>,
     pub expiry: Option<String>,
     pub self_protect: Option<String>,
+    pub random_pwd_gen: Option<String>,
+    pub public_unblocks: Option<String>,
+    pub create_with_state: Option<String>,
     pub login_refused_status: Option<String>,
 
     pub http_host: Option<String>,
@@ -43,6 +46,7 @@ pub struct Raw {
 
     pub auth_module: Option<String>,
     pub auth_hard_delete: Option<String>,
+    pub random_pwd_length: Option<String>,
     pub keycloak_url: Option<String>,
     pub keycloak_realm: Option<String>,
     pub keycloak_client_id: Option<String>,

@@ -22,7 +22,7 @@ pub fn resolve(given: BTreeMap<String, String>) -> Result<Resolved, Vec<Mistake>
     };
     let mut r = Reading::new();
     let config = whole(&mut r, raw);
-    later::judge(&given, r.compat, &mut r.mistakes, &mut r.notes, &mut r.idle);
+    later::judge(&given, &mut r.mistakes, &mut r.notes, &mut r.idle);
     let Reading { mistakes, mut notes, mut effective, idle, .. } = r;
     match config {
         Ok(config) if mistakes.is_empty() => {
@@ -58,6 +58,9 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         let sentence = "SELF_PROTECT=off: whoever may change users changes his own roles, group, block and date too";
         r.notes.push(Note { level: Level::Warn, sentence: sentence.to_owned() });
     }
+    let random_passwords = r.read("RANDOM_PWD_GEN", raw.random_pwd_gen, values::boolean);
+    let public_unblocks = r.read("PUBLIC_UNBLOCKS", raw.public_unblocks, values::public_unblocks);
+    let create_with_state = r.read("CREATE_WITH_STATE", raw.create_with_state, values::boolean);
     let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
 
     let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url);
@@ -104,6 +107,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         calls.as_ref().ok(),
     );
     let auth_hard_delete = r.read("AUTH_HARD_DELETE", raw.auth_hard_delete, values::boolean);
+    let random_password_length = password_length(r, raw.random_pwd_length);
     let token = token(r, &http, raw.token_issuer, raw.token_audience, raw.access_token_ttl);
     let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
 
@@ -118,6 +122,10 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         unique_scope: unique_scope?,
         expiry: expiry?,
         self_protect: self_protect?,
+        random_passwords: random_passwords?,
+        random_password_length: random_password_length?,
+        public_unblocks: public_unblocks?,
+        create_with_state: create_with_state?,
         login_refused_status: login_refused_status?,
         http: http?,
         log: Log { level: level?, format: format? },
@@ -364,6 +372,21 @@ fn keycloak(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<
         create: create?,
         late_window,
     }))
+}
+
+/// A password that is too short for anybody is made longer, and that is said.
+fn password_length(r: &mut Reading, given: Option<String>) -> Result<usize, Noted> {
+    const SHORTEST: usize = 15;
+    let length = r.read("RANDOM_PWD_LENGTH", given, values::password_length)?;
+    if length >= SHORTEST {
+        return Ok(length);
+    }
+    if let Some(shown) = r.effective.iter_mut().find(|shown| shown.name == "RANDOM_PWD_LENGTH") {
+        shown.value = SHORTEST.to_string();
+    }
+    let sentence = format!("RANDOM_PWD_LENGTH is {length}, which is too short: random passwords have {SHORTEST}");
+    r.notes.push(Note { level: Level::Warn, sentence });
+    Ok(SHORTEST)
 }
 
 fn token(

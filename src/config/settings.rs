@@ -81,6 +81,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("UNIQUE_SCOPE", ByCompat("all", "identities"), "`all`: names are unique over all users. `identities`: the provider's and the store's own indexes decide"),
     Setting::new("EXPIRY", ByCompat("on", "timer-service"), "`on`: a user is blocked on both sides when his `expirationDate` comes. `timer-service`: only where a Timer Service is, which this version does not have, so nobody is; the dates are kept"),
     Setting::new("SELF_PROTECT", ByCompat("on", "unless-backoffice"), "`on`: nobody but a `users:admin` changes his own `expirationDate`, `roles`, `blocked` and `userGroup`. `unless-backoffice`: not for requests of a back office for which the gateway vouches, and no gateway does in this version. `off`: whoever may change users may"),
+    Setting::new("RANDOM_PWD_GEN", ByCompat("false", "true"), "`true`: a password given with a new person is ignored. Where none counts, another provider than our own gets a random one; our own stores none"),
+    Setting::new("PUBLIC_UNBLOCKS", ByCompat("own", "always"), "What the state PUBLIC lifts: `own`: the block that the state before made; `always`: the user's own `blocked` too"),
+    Setting::new("CREATE_WITH_STATE", ByCompat("false", "true"), "`true`: `__STATE__` may be given with a new person; DRAFT and TRASH make a blocked identity"),
     Setting::new("LOGIN_REFUSED_STATUS", ByCompat("401", "driver"), "Status of a refused login: `401`, `403`, or `driver` (401 for every provider of this version)"),
 
     Setting::new("HTTP_HOST", Value("127.0.0.1"), "IP address to listen on"),
@@ -111,6 +114,7 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new("AUTH_MODULE", Value("embedded"), "Where identities are: `embedded` (our own state) or `keycloak`"),
     Setting::new("AUTH_HARD_DELETE", Value("true"), "`true`: deleting a user deletes his identity. `false`: it is only blocked, and keeps its e-mail"),
+    Setting::new("RANDOM_PWD_LENGTH", Value("24"), "Characters of a random password; less than 15 is raised to 15 with a line in the log, more than 128 is a mistake"),
     Setting::new("KEYCLOAK_URL", Unset, "Base URL of Keycloak").of(KEYCLOAK),
     Setting::new("KEYCLOAK_REALM", Unset, "Realm of the identities").of(KEYCLOAK),
     Setting::new("KEYCLOAK_CLIENT_ID", Unset, "Client with a service account for the Admin API").of(KEYCLOAK),

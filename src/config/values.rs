@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{Compat, Expiry, KeycloakCreate, LogFormat, SelfProtect, UniqueScope};
+use super::{Compat, Expiry, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope};
 
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,18 @@ pub fn self_protect(text: &str) -> Value<SelfProtect> {
 
 pub fn unique_scope(text: &str) -> Value<UniqueScope> {
     word(text, &[("all", UniqueScope::All), ("identities", UniqueScope::Identities)])
+}
+
+pub fn public_unblocks(text: &str) -> Value<PublicUnblocks> {
+    word(text, &[("own", PublicUnblocks::Own), ("always", PublicUnblocks::Always)])
+}
+
+/// Of a password that is made for somebody. What is too short is for others to raise.
+pub fn password_length(text: &str) -> Value<usize> {
+    match whole_number(text).and_then(|number| usize::try_from(number).ok()) {
+        Some(length) if length <= 128 => Ok(length),
+        Some(_) | None => wrong(format!("{text:?} is no length of a password"), "a whole number from 15 to 128"),
+    }
 }
 
 /// `driver` is 401 for both providers that this version has.

@@ -48,7 +48,7 @@ impl Embedded {
         queue: usize,
     ) -> Result<Self, state::Error> {
         let names = vec!["email".to_owned(), "username".to_owned()];
-        let collection = Collection { name: "identities", unique: vec![names], indexed: Vec::new() };
+        let collection = Collection { name: "identities", unique: vec![names], indexed: Vec::new(), released: None };
         let identities = documents.define(collection).await?;
         let hashing =
             Hashing::start(concurrency, queue).map_err(|error| state::Error::Unavailable(error.to_string()))?;
@@ -201,6 +201,10 @@ impl Identity for Embedded {
     async fn delete(&self, id: &AuthUserId) -> Outcome<()> {
         self.documents.delete(&self.identities, id, None).await?;
         Ok(())
+    }
+
+    fn wants_password(&self) -> bool {
+        false
     }
 
     fn late(&self) -> Duration {

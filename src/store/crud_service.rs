@@ -175,7 +175,7 @@ impl Store for CrudService {
         self.knows(fields).await?;
         let mut row = fields.clone();
         row.insert("_id".to_owned(), json!(id));
-        row.insert("__STATE__".to_owned(), json!(State::Public));
+        row.entry("__STATE__").or_insert_with(|| json!(State::Public));
         let refusal = match self.import(Value::Object(row), Some(by)).await {
             Ok(()) => return Ok(()),
             Err(error) if conflict(&error) => error,

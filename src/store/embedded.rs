@@ -2,7 +2,7 @@
 //! `updatedAt`. Knows neither the journal nor identities.
 //!
 //! Unique is a value when it is folded (`Ada@X.org` is taken where `ada@x.org` stands), in every state, each field for
-//! itself. What is looked up with [`Store::find`] is compared as it is.
+//! itself; but somebody who is DELETED and has no identity keeps nobody from having his. What is looked up with [`Store::find`] is compared as it is.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     error::{self, Code, Error},
     outcome::{Failure, Outcome},
     query::{Filter, Query},
-    state::{self, Collection, Document, Documents, Insert, Replace},
+    state::{self, Collection, Document, Documents, Insert, Released, Replace},
     users::{Change, METADATA, Revision, State, User, UserId},
 };
 
@@ -34,16 +34,18 @@ impl Embedded {
         let unique = unique_fields.iter().map(|field| vec![field.clone()]).collect();
         let further = LOOKED_UP.iter().map(|&field| field.to_owned());
         let indexed = further.filter(|field| !unique_fields.contains(field)).collect();
+        // Neither he nor an identity of his bears the names any more.
+        let released = Some(Released { field: "__STATE__", value: "DELETED", lacks: "authUserId" });
         let of = super::Collection::Users;
-        let users = documents.define(Collection { name: of.name(), unique, indexed }).await?;
+        let users = documents.define(Collection { name: of.name(), unique, indexed, released }).await?;
         Ok(Self { documents, users, of })
     }
 
     /// Another collection over that state.
     pub async fn open_collection(documents: Arc<dyn Documents>, of: super::Collection) -> Result<Self, state::Error> {
         let unique = of.unique().iter().map(|&field| vec![field.to_owned()]).collect();
-        let users = documents.define(Collection { name: of.name(), unique, indexed: Vec::new() }).await?;
-        Ok(Self { documents, users, of })
+        let users = Collection { name: of.name(), unique, indexed: Vec::new(), released: None };
+        Ok(Self { users: documents.define(users).await?, documents, of })
     }
 
     /// Where the user stands at that revision, what `edit` makes of his body.
@@ -79,10 +81,11 @@ impl Embedded {
 impl Store for Embedded {
     async fn insert(&self, id: &UserId, fields: &Map<String, Value>, by: &str) -> Outcome<()> {
         let mut body = fields.clone();
+        let state = body.get("__STATE__").and_then(Value::as_str).and_then(State::parse).unwrap_or(State::Public);
         body.retain(|field, _| !METADATA.contains(&field.as_str()));
         body.insert("creatorId".to_owned(), by.into());
         body.insert("updaterId".to_owned(), by.into());
-        body.insert("__STATE__".to_owned(), State::Public.as_str().into());
+        body.insert("__STATE__".to_owned(), state.as_str().into());
         match self.documents.insert(&self.users, id.as_str(), body).await? {
             // Nobody else chooses this id: what stands there is our own earlier insert.
             Insert::Stored(_) | Insert::Exists(_) => Ok(()),

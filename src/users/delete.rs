@@ -10,6 +10,7 @@ use crate::{
     app::App,
     error::Error,
     identity::Account,
+    operations,
     saga::{Answer, Saga},
     systems::Systems,
 };
@@ -19,6 +20,7 @@ use crate::{
 ///
 /// With `AUTH_HARD_DELETE=false` the identity stays, blocked, and keeps its names.
 pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Precondition) -> Result<(), Error> {
+    operations::resume(app, id).await?;
     let user =
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("deleting user"))?;
     let held = check(&app.systems, caller, &user, &only_if).await?;

@@ -2,12 +2,43 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Code, Error};
+use crate::{
+    app::App,
+    error::{self, Code, Error},
+};
 
 /// Characters (NIST SP 800-63B 3.1.1.2 asks for at least 8 and recommends 15; the length counts, not the classes).
 const SHORTEST: usize = 10;
 /// Bytes: more only keeps the hash busy.
 const LONGEST: usize = 1024;
+
+/// Of a password that is made: 20 small letters, 20 capitals, 8 digits, 16 others, so that a random byte gives one without a
+/// bias. None that is mistaken for another.
+const CHARACTERS: &[u8; 64] = b"abcdefghjkmnpqrstuvxABCDEFGHJKLMNPQRSTUV23456789!#$%&*+-./:;=?@_";
+
+/// What the identity of a new person gets: what was given, else a random one where the provider wants one.
+pub fn of_new(app: &App, given: Option<SecretString>) -> Result<Option<SecretString>, Error> {
+    match given {
+        Some(given) => check(&given).map(|()| Some(given)),
+        None if app.systems.identity.wants_password() => random(app.config.random_password_length).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// One of each kind of character is in it, as many providers ask.
+pub fn random(length: usize) -> Result<SecretString, Error> {
+    let kinds: [fn(&u8) -> bool; 4] =
+        [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit, u8::is_ascii_punctuation];
+    let mut random = vec![0; length.max(kinds.len())];
+    loop {
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| error::internal("no random numbers"))?;
+        let made: Vec<u8> = random.iter().map(|byte| CHARACTERS[usize::from(*byte) % CHARACTERS.len()]).collect();
+        // Thrown away whole and not mended, so that none is likelier than another.
+        if kinds.iter().all(|kind| made.iter().any(kind)) {
+            return String::from_utf8(made).map(SecretString::from).map_err(error::internal);
+        }
+    }
+}
 
 /// `password-refused` names the rule, never the password.
 pub fn check(password: &SecretString) -> Result<(), Error> {
@@ -28,4 +59,26 @@ pub fn check_changed(current: &SecretString, new: &SecretString) -> Result<(), E
         return Ok(());
     }
     Err(Error::new(Code::PasswordRefused, "The new password is the current one").field("newPassword"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn random_passwords_differ_are_as_long_as_asked_and_have_every_kind_of_character() {
+        assert_eq!(CHARACTERS.iter().collect::<BTreeSet<_>>().len(), CHARACTERS.len());
+        let made: Vec<SecretString> = (0..200).map(|_| random(15).unwrap()).collect();
+        for password in &made {
+            check(password).unwrap();
+            let text = password.expose_secret();
+            assert_eq!(text.len(), 15);
+            let has = |kind: fn(&char) -> bool| text.chars().any(|c| kind(&c));
+            assert!(has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase));
+            assert!(has(char::is_ascii_digit) && has(char::is_ascii_punctuation));
+        }
+        assert_eq!(made.iter().map(ExposeSecret::expose_secret).collect::<BTreeSet<_>>().len(), 200);
+    }
 }

@@ -10,8 +10,11 @@ use crate::{
     config::{SelfProtect, UniqueScope},
     error::{self, Code, Error},
     fold::fold,
+    groups::Groups,
+    identity::Account,
     query::Filter,
     roles,
+    saga::Saga,
     systems::{Systems, View},
 };
 
@@ -43,6 +46,11 @@ impl Precondition {
 pub async fn visible(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User, Error> {
     let found = view.user(id, rows).await?;
     found.filter(|user| user.state == State::Public).ok_or_else(error::user_not_found)
+}
+
+/// The person in whatever state, inside the caller's row filter.
+pub async fn found(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User, Error> {
+    view.user(id, rows).await?.ok_or_else(error::user_not_found)
 }
 
 /// Nobody acts on a person who holds a permission that he lacks. What the person holds.
@@ -109,6 +117,18 @@ pub fn names_in(fields: &Map<String, Value>) -> Vec<String> {
     NAMES.iter().filter_map(|field| text(field)).collect()
 }
 
+/// What every operation on that person holds: himself and his names.
+pub fn names_of_person(user: &User) -> Vec<String> {
+    let mut names = names_in(&user.document);
+    names.push(format!("user:{}", user.id));
+    names
+}
+
+/// Holds what is needed beyond what is held already.
+pub async fn hold_further(saga: &mut Saga, held: &[String], needed: Vec<String>) -> Result<(), Error> {
+    if needed.iter().all(|name| held.contains(name)) { Ok(()) } else { saga.hold(needed).await }
+}
+
 /// Whether anybody but `except` has one of these names already, in any state.
 pub async fn names_free(
     view: View<'_>,
@@ -125,9 +145,16 @@ pub async fn names_free(
     any.sort_unstable();
     any.dedup();
     let others = view.users(&any).await?;
-    let Some(other) = others.iter().find(|other| Some(&other.id) != except) else { return Ok(()) };
+    let bears = |other: &&User| Some(&other.id) != except && !other.released();
+    let Some(other) = others.iter().find(bears) else { return Ok(()) };
     let taken = folded.iter().find(|(field, value)| other.text(field).is_some_and(|text| fold(text) == *value));
     Err(error::name_taken(taken.map_or("name", |(field, _)| field)))
+}
+
+/// The names of an account as fields of a user.
+pub fn fields_of(account: &Account) -> Map<String, Value> {
+    let names = NAMES.into_iter().zip([&account.email, &account.username]);
+    names.filter_map(|(field, name)| Some((field.to_owned(), Value::from(name.clone()?)))).collect()
 }
 
 /// The names among the fields.
@@ -175,4 +202,29 @@ pub fn expiring(fields: &mut Map<String, Value>, now_ms: i64) -> Result<Option<i
 /// The group's opinion of the fields, before anything is sent.
 pub async fn check(app: &App, fields: &Map<String, Value>) -> Result<(), Error> {
     app.groups.of(fields).await?.check(fields)
+}
+
+/// The state that the members ask for, taken out of them. PUBLIC where they say nothing.
+pub fn take_state(fields: &mut Map<String, Value>) -> Result<State, Error> {
+    let Some(given) = fields.remove("__STATE__") else { return Ok(State::Public) };
+    // A person who begins deleted would be nobody from the start.
+    let state = given.as_str().and_then(State::parse).filter(|state| *state != State::Deleted);
+    state.ok_or_else(|| error::invalid(Code::ValidationFailed, "/__STATE__", "must be PUBLIC, DRAFT or TRASH"))
+}
+
+/// An identity needs a name to log in with.
+pub fn identifiable(fields: &Map<String, Value>) -> Result<(), Error> {
+    if names_of(fields).is_empty() {
+        return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
+    }
+    Ok(())
+}
+
+/// Not in a group whose users live in the store only.
+pub async fn may_have_identity(groups: &Groups, fields: &Map<String, Value>) -> Result<(), Error> {
+    if groups.of(fields).await?.has_identities() {
+        return Ok(());
+    }
+    let sentence = "The users of this group have no identity";
+    Err(Error::new(Code::GroupWithoutIdentities, sentence).field("userGroup"))
 }

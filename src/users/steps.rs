@@ -1,10 +1,12 @@
 //! The steps and promises that operations on a person are made of, and the one list by which they come back from a journal.
 
+mod burial;
 mod grants;
 mod identity;
 mod store;
 mod timers;
 
+pub use burial::{BuryUser, UnlinkUser};
 pub use grants::{DropGrants, GrantPermissions};
 pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
 pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
@@ -26,4 +28,6 @@ pub const KINDS: &[Kind] = &[
     promise::<DropGrants>(),
     step::<MoveTimer>(),
     promise::<DropTimer>(),
+    promise::<UnlinkUser>(),
+    promise::<BuryUser>(),
 ];

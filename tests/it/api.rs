@@ -15,6 +15,7 @@ pub fn routes() -> Vec<(String, String)> {
         let path = match path {
             "OPERATIONS" => "/operations",
             "EVENTS" => "/events",
+            "USERS" => "/users",
             path => path.trim_matches('"'),
         };
         for method in ["get", "post", "patch", "delete", "put"] {
@@ -23,6 +24,6 @@ pub fn routes() -> Vec<(String, String)> {
             }
         }
     }
-    assert!(routes.len() >= 13, "{routes:?}");
+    assert!(routes.len() >= 17, "{routes:?}");
     routes
 }

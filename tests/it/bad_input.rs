@@ -15,6 +15,9 @@ struct Hostile {
     code: &'static str,
 }
 
+/// Routes that take a body, or could be thought to.
+const TAKERS: usize = 10;
+
 const JSON: Option<&str> = Some("application/json");
 
 /// What no route with a body takes, whatever its members mean.
@@ -71,24 +74,42 @@ fn assert_refused(answer: &Answer, code: &str, told: &str) {
     assert!(answer.json()["message"].as_str().is_some_and(|sentence| sentence.len() > 5), "{told}: {answer:?}");
 }
 
+/// What a route that is no GET makes of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Needed,
+    /// None, or one that says nothing.
+    None,
+    /// None, or one of which some members may say something.
+    Ignored,
+}
+
 /// The methods and paths of every route with a body, as somebody who may do everything would ask them.
-async fn takers(door: &Door) -> Vec<(String, String, bool)> {
+async fn takers(door: &Door) -> Vec<(String, String, Body)> {
     let operation = door.send("GET", "/operations/?_l=1", Some(&door.admin.token), None).await.json();
     let takes = |method: &str| method != "GET";
-    let strict = |method: &str, path: &str| method == "DELETE" || path.ends_with("/retry");
+    let body = |method: &str, path: &str| {
+        if method == "DELETE" || path.ends_with("/retry") {
+            Body::None
+        } else if path.ends_with("/soft-delete") || path.ends_with("/restore") {
+            Body::Ignored
+        } else {
+            Body::Needed
+        }
+    };
     let targeted = |path: &str| match path.starts_with("/operations") {
         true => path.replace("{id}", operation[0]["id"].as_str().unwrap()),
         false => path.replace("{id}", &door.powerless.id),
     };
     let all = routes().into_iter().filter(|(method, _)| takes(method));
-    all.map(|(method, path)| (method.clone(), targeted(&path), strict(&method, &path))).collect()
+    all.map(|(method, path)| (method.clone(), targeted(&path), body(&method, &path))).collect()
 }
 
 #[tokio::test]
 async fn no_route_takes_a_malformed_body() {
     let door = Door::open().await;
     let takers = takers(&door).await;
-    assert_eq!(takers.len(), 6, "{takers:?}");
+    assert_eq!(takers.len(), TAKERS, "{takers:?}");
     let before = door.snapshot();
     let bearer = format!("Bearer {}", door.admin.token);
     let mut asked = 0;
@@ -102,7 +123,7 @@ async fn no_route_takes_a_malformed_body() {
         }
     }
     assert_eq!(door.snapshot(), before);
-    assert_eq!(asked, 6 * 32);
+    assert_eq!(asked, TAKERS * 32);
 }
 
 #[tokio::test]
@@ -112,15 +133,15 @@ async fn a_body_without_a_type_and_a_missing_body_are_told_apart() {
     let bearer = format!("Bearer {}", door.admin.token);
     let packed =
         [("authorization", bearer.as_str()), ("content-type", "application/json"), ("content-encoding", "gzip")];
-    for (method, target, needs_none) in takers(&door).await {
+    for (method, target, body) in takers(&door).await {
         let told = format!("{method} {target}");
         assert_refused(&door.ask(&method, &target, &packed, b"{}").await, "unsupported-media-type", &told);
-        if !needs_none {
+        if body == Body::Needed {
             let plain = &packed[..1];
             assert_refused(&door.ask(&method, &target, plain, b"{}").await, "unsupported-media-type", &told);
             assert_refused(&door.ask(&method, &target, plain, b"").await, "invalid-json", &told);
             assert_refused(&door.ask(&method, &target, &packed[..2], b"").await, "invalid-json", &told);
-        } else {
+        } else if body == Body::None {
             let answer = door.ask(&method, &target, &packed[..2], br#"{"force":true}"#).await;
             assert_refused(&answer, "validation-failed", &told);
             assert_eq!(answer.json()["errors"][0]["pointer"], "/force");
@@ -139,6 +160,13 @@ async fn members_that_are_wrong_are_named() {
         fields
     };
     let user = format!("/users/{}", door.powerless.id);
+    let restore = format!("{user}/restore");
+    let later = "/users/?postponeAuthUserCreation=true";
+    let linked = |field: &str, value: Value| {
+        let mut fields = json!({ "authUserId": "no-such-identity", "userGroup": "users" });
+        fields[field] = value;
+        fields
+    };
     let own = "/users/me/change-password";
     let new = "another horse battery";
     let asked: Vec<(&str, &str, Value, &str)> = vec![
@@ -163,6 +191,61 @@ async fn members_that_are_wrong_are_named() {
         ("POST", "/users/", person("authUserId", json!("x")), "not-settable"),
         ("POST", "/users/", person("__STATE__", json!("PUBLIC")), "not-settable"),
         ("POST", "/users/", person("creatorId", json!("x")), "not-settable"),
+        ("POST", "/users/", person("__STATE__", json!("DRAFT")), "not-settable"),
+        ("POST", "/users/", person("expirationId", json!("x")), "not-settable"),
+        ("POST", later, person("password", json!(PASSWORD)), "password-without-identity"),
+        ("POST", later, person("password", json!("short")), "password-without-identity"),
+        ("POST", later, person("password", json!(7)), "validation-failed"),
+        ("POST", later, person("email", json!(7)), "validation-failed"),
+        ("POST", later, person("userGroup", json!("nobody")), "group-unknown"),
+        ("POST", later, person("authUserId", json!("x")), "not-settable"),
+        ("POST", later, json!({}), "validation-failed"),
+        ("POST", "/users/with-id", json!({}), "validation-failed"),
+        ("POST", "/users/with-id", json!({ "userGroup": "users" }), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", json!(7)), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", Value::Null), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", json!(["x"])), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", json!({ "$ne": "" })), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", json!("")), "validation-failed"),
+        ("POST", "/users/with-id", linked("authUserId", json!("x".repeat(256))), "invalid-value"),
+        ("POST", "/users/with-id", linked("authUserId", json!("a\u{7}b")), "invalid-value"),
+        ("POST", "/users/with-id", linked("authUserId", json!(".")), "invalid-value"),
+        ("POST", "/users/with-id", linked("authUserId", json!("..")), "invalid-value"),
+        ("POST", "/users/with-id", linked("authUserId", json!("../../x")), "identity-unknown"),
+        ("POST", "/users/with-id", linked("authUserId", json!("' OR 1=1 --")), "identity-unknown"),
+        ("POST", "/users/with-id", linked("userGroup", json!(7)), "validation-failed"),
+        ("POST", "/users/with-id", linked("userGroup", Value::Null), "validation-failed"),
+        ("POST", "/users/with-id", linked("userGroup", json!("nobody")), "group-unknown"),
+        ("POST", "/users/with-id", linked("_id", json!("5f0c00000000000000000001")), "not-settable"),
+        ("POST", "/users/with-id", linked("__STATE__", json!("DRAFT")), "not-settable"),
+        ("POST", "/users/with-id", linked("creatorId", json!("x")), "not-settable"),
+        ("POST", "/users/with-id", linked("expirationId", json!("x")), "not-settable"),
+        ("POST", "/users/with-id", linked("unheardOf", json!(1)), "identity-unknown"),
+        ("POST", "/users/register", json!({}), "validation-failed"),
+        ("POST", "/users/register", json!({ "id": door.powerless.id }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": 7 }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": null }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": [door.powerless.id] }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": { "$ne": "" } }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": "" }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": "x" }), "invalid-value"),
+        ("POST", "/users/register", json!({ "_id": "5f0c0000000000000000000g" }), "invalid-value"),
+        ("POST", "/users/register", json!({ "_id": format!("{} ", door.powerless.id) }), "invalid-value"),
+        ("POST", "/users/register", json!({ "_id": "5f0c00000000000000000001" }), "user-not-found"),
+        ("POST", "/users/register", json!({ "_id": door.powerless.id }), "already-registered"),
+        ("POST", "/users/register", json!({ "_id": door.powerless.id, "password": 7 }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": door.powerless.id, "password": "" }), "validation-failed"),
+        ("POST", "/users/register", json!({ "_id": door.powerless.id, "password": [new] }), "validation-failed"),
+        ("POST", &restore, json!({}), "transition-not-allowed"),
+        ("POST", &restore, json!({ "stateTo": "PUBLIC" }), "transition-not-allowed"),
+        ("POST", &restore, json!({ "stateTo": "DRAFT" }), "transition-not-allowed"),
+        ("POST", &restore, json!({ "stateTo": "TRASH" }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": "DELETED" }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": "public" }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": "" }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": 7 }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": null }), "validation-failed"),
+        ("POST", &restore, json!({ "stateTo": ["PUBLIC"] }), "validation-failed"),
         ("PATCH", &user, json!({ "name": "x" }), "invalid-patch"),
         ("PATCH", &user, json!({ "$rename": { "name": "x" } }), "invalid-patch"),
         ("PATCH", &user, json!({ "$set": [] }), "invalid-patch"),
@@ -219,10 +302,12 @@ async fn an_id_that_cannot_be_is_as_unknown_as_one_that_is_not() {
     let further = [with("0"), with("%00"), with("%20"), with("%0a"), with(";x"), with(","), "a".repeat(4000)];
     let ids = ids.into_iter().map(str::to_owned).chain(further);
     for id in ids {
-        let asked: [(&str, String, Option<Value>, &str); 5] = [
+        let asked: [(&str, String, Option<Value>, &str); 7] = [
             ("GET", format!("/users/{id}"), None, "user-not-found"),
             ("PATCH", format!("/users/{id}"), Some(json!({ "$set": { "name": "x" } })), "user-not-found"),
             ("DELETE", format!("/users/{id}"), None, "user-not-found"),
+            ("POST", format!("/users/{id}/soft-delete"), None, "user-not-found"),
+            ("POST", format!("/users/{id}/restore"), Some(json!({})), "user-not-found"),
             ("GET", format!("/operations/{id}"), None, "operation-not-found"),
             ("POST", format!("/operations/{id}/retry"), None, "operation-not-found"),
         ];
@@ -246,6 +331,13 @@ async fn a_parameter_that_a_route_does_not_know_is_refused() {
             let answer = door.send(&method, &format!("{path}?{query}"), Some(&door.admin.token), None).await;
             assert_refused(&answer, "invalid-parameter", &format!("{method} {path}?{query} {listed}"));
         }
+    }
+    for query in ["", "=", "=1", "=yes", "=TRUE", "=true&postponeAuthUserCreation=true", "=true&sendResetPwdEmail=true"]
+    {
+        let target = format!("/users/?postponeAuthUserCreation{query}");
+        let body = json!({ "userGroup": "users", "email": "new@example.org" });
+        let answer = door.send("POST", &target, Some(&door.admin.token), Some(&body)).await;
+        assert_refused(&answer, "invalid-parameter", query);
     }
     for query in
         ["state=done&state=done", "_l=0", "_l=-1", "_l=1e3", "_l=999999999999", "after=x", "subject=x", "actor=x"]

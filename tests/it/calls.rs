@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use user_manager::users::{self, UserId, create::Draft, rules::Precondition};
+use user_manager::users::{self, State, UserId, create::Draft, rules::Precondition};
 
 use crate::worlds::{PASSWORD, World, template};
 
@@ -74,15 +74,44 @@ async fn every_operation_sends_these_requests_over_the_remote_pair() {
     let profile = made(world, patch(world, &ada, json!({ "name": "Ada L." }))).await;
     let email = made(world, patch(world, &ada, json!({ "email": "countess@example.org" }))).await;
     let block = made(world, patch(world, &ada, json!({ "blocked": true }))).await;
+    let mut bob = first.clone();
+    let later = made(world, async {
+        let fields = object(json!({ "userGroup": "users", "email": "bob@example.org" }));
+        bob = users::create_user_only(app, &caller, Draft { fields, ..Draft::default() }).await.unwrap();
+    });
+    let later = later.await;
+    let register = made(world, async { users::register(app, &caller, &bob, None).await.unwrap() }).await;
+    let trash = made(world, async { users::change_state(app, &caller, &bob, State::Trash).await.unwrap() }).await;
+    let restore = made(world, async {
+        users::restore(app, &caller, &bob, State::Public, Precondition::None).await.unwrap();
+    });
+    let restore = restore.await;
+    let mut soft_delete =
+        made(world, async { users::soft_delete(app, &caller, &bob, Precondition::None).await.unwrap() }).await;
+    // Two writes that fall into one millisecond are told apart by another one.
+    let last = soft_delete.iter().rposition(|line| *line == STATE).unwrap();
+    let touched = soft_delete[last..].contains(&PATCH);
+    if touched {
+        soft_delete.remove(last + 2);
+    }
     let delete = made(world, async { users::delete(app, &caller, &first, Precondition::None).await.unwrap() }).await;
 
     let seen = json!({
-        "create": create, "adopt": adopt, "read": read, "log in": log_in, "ask": ask, "ask again": ask_again,
+        "create": create, "adopt": adopt, "create the user only": later, "register": register,
+        "move to TRASH": trash, "restore": restore, "soft-delete": soft_delete, "read": read, "log in": log_in, "ask": ask, "ask again": ask_again,
         "change the profile": profile, "change the e-mail": email, "block": block, "delete": delete,
     });
     let expected = json!({
         "create": [FIND, IMPORT, READ, PATCH, MAKE_ACCOUNT],
-        "adopt": [FIND, FIND, IMPORT, ACCOUNT],
+        "adopt": [FIND, FIND, FIND, IMPORT, ACCOUNT, ACCOUNT],
+        "create the user only": [FIND, IMPORT],
+        "register": [READ, READ, FIND, PATCH, MAKE_ACCOUNT],
+        "move to TRASH": [READ, READ, STATE, READ, ACCOUNT, ACCOUNT, PUT_ACCOUNT, ACCOUNT, LOG_OUT, CONSENTS],
+        "restore": [READ, READ, STATE, READ, STATE, READ, ACCOUNT, ACCOUNT, PUT_ACCOUNT, ACCOUNT],
+        "soft-delete": [
+            READ, READ, STATE, READ, READ, PATCH, READ, STATE, READ, READ,
+            ACCOUNT, ACCOUNT, PUT_ACCOUNT, ACCOUNT, LOG_OUT, CONSENTS, DELETE_ACCOUNT,
+        ],
         "read": [READ],
         "log in": [FIND, TOKEN],
         "ask": [FIND],

@@ -59,8 +59,36 @@ pub enum Operation {
     CreateExpiring,
     /// The provider has the name already, the store does not.
     CreateRefused,
+    /// The user only.
+    CreateUserOnly,
+    /// In state DRAFT, where that may be given.
+    CreateDraft,
     Adopt,
     AdoptBlocked,
+    Register,
+    /// Somebody in TRASH.
+    RegisterTrash,
+    /// The provider has the name already.
+    RegisterRefused,
+    PublicToDraft,
+    PublicToTrash,
+    AdministratorToTrash,
+    DraftToPublic,
+    /// Which lifts his own block too.
+    DraftToPublicUnblocking,
+    DraftToTrash,
+    TrashToDraft,
+    DeletedToTrash,
+    /// Whose names were free.
+    DeletedAloneToTrash,
+    Restore,
+    RestoreToDraft,
+    SoftDelete,
+    SoftDeleteKeepingIdentity,
+    SoftDeleteFromTrash,
+    SoftDeleteFromTrashKeepingIdentity,
+    SoftDeleteUserOnly,
+    SoftDeleteAdministrator,
     PatchProfile,
     PatchEmail,
     PatchUsername,
@@ -86,14 +114,36 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 47] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
         Self::CreateExpiring,
         Self::CreateRefused,
+        Self::CreateUserOnly,
+        Self::CreateDraft,
         Self::Adopt,
         Self::AdoptBlocked,
+        Self::Register,
+        Self::RegisterTrash,
+        Self::RegisterRefused,
+        Self::PublicToDraft,
+        Self::PublicToTrash,
+        Self::AdministratorToTrash,
+        Self::DraftToPublic,
+        Self::DraftToPublicUnblocking,
+        Self::DraftToTrash,
+        Self::TrashToDraft,
+        Self::DeletedToTrash,
+        Self::DeletedAloneToTrash,
+        Self::Restore,
+        Self::RestoreToDraft,
+        Self::SoftDelete,
+        Self::SoftDeleteKeepingIdentity,
+        Self::SoftDeleteFromTrash,
+        Self::SoftDeleteFromTrashKeepingIdentity,
+        Self::SoftDeleteUserOnly,
+        Self::SoftDeleteAdministrator,
         Self::PatchProfile,
         Self::PatchEmail,
         Self::PatchUsername,
@@ -139,6 +189,8 @@ impl Operation {
             let draft = Draft { fields: object(fields), ..Draft::default() };
             users::adopt(app, &caller, LONELY.to_owned(), draft).await.map(|_| ())
         };
+        let to = async |id: &str, to: State| users::change_state(app, &caller, &user(id), to).await;
+        let soft_delete = async |id: &str| users::soft_delete(app, &caller, &user(id), Precondition::None).await;
         match self {
             Self::Create => create(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}), &[]).await,
             Self::CreateBlocked => {
@@ -155,6 +207,30 @@ impl Operation {
             Self::CreateRefused => {
                 create(json!({"userGroup": "users", "email": "new@x.org", "username": "lonely"}), &[]).await
             }
+            Self::CreateUserOnly => {
+                let fields = object(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}));
+                users::create_user_only(app, &caller, Draft { fields, ..Draft::default() }).await.map(|_| ())
+            }
+            Self::CreateDraft => {
+                create(json!({"userGroup": "users", "email": "new@x.org", "__STATE__": "DRAFT"}), &[]).await
+            }
+            Self::Register => users::register(app, &caller, &user(SHELVED), None).await,
+            Self::RegisterTrash => users::register(app, &caller, &user(SHELVED_TRASH), None).await,
+            Self::RegisterRefused => users::register(app, &caller, &user(SHELVED_HIDDEN), None).await,
+            Self::PublicToDraft => to(ADA, State::Draft).await,
+            Self::PublicToTrash => to(ADA, State::Trash).await,
+            Self::AdministratorToTrash => to(ADMIN, State::Trash).await,
+            Self::DraftToPublic | Self::DraftToPublicUnblocking => to(DRAFT, State::Public).await,
+            Self::DraftToTrash => to(DRAFT, State::Trash).await,
+            Self::TrashToDraft => to(TRASH, State::Draft).await,
+            Self::DeletedToTrash => to(DELETED, State::Trash).await,
+            Self::DeletedAloneToTrash => to(DELETED_ALONE, State::Trash).await,
+            Self::Restore => users::restore(app, &caller, &user(TRASH), State::Public, Precondition::None).await,
+            Self::RestoreToDraft => users::restore(app, &caller, &user(TRASH), State::Draft, Precondition::None).await,
+            Self::SoftDelete | Self::SoftDeleteKeepingIdentity => soft_delete(ADA).await,
+            Self::SoftDeleteFromTrash | Self::SoftDeleteFromTrashKeepingIdentity => soft_delete(TRASH).await,
+            Self::SoftDeleteUserOnly => soft_delete(SHELVED).await,
+            Self::SoftDeleteAdministrator => soft_delete(ADMIN).await,
             Self::Adopt => adopt(json!({"userGroup": "users", "name": "Adopted"})).await,
             Self::AdoptBlocked => adopt(json!({"userGroup": "users", "blocked": true})).await,
             Self::PatchProfile => patch(ADA, json!({"$set": {"name": "Ada L."}, "$unset": {"phone": true}})).await,
@@ -189,8 +265,27 @@ impl Operation {
         matches!(self, Self::Expire | Self::ExpireGone | Self::ExpireOvertaken)
     }
 
-    fn hard_delete(self) -> &'static str {
-        if self == Self::DeleteKeepingIdentity { "false" } else { "true" }
+    /// Refused by something that only shows after the first effect.
+    pub fn is_refused(self) -> bool {
+        matches!(self, Self::CreateRefused | Self::RegisterRefused | Self::PatchRefused)
+    }
+
+    /// What the program is set to.
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        const KEEPING: [Operation; 3] = [
+            Operation::DeleteKeepingIdentity,
+            Operation::SoftDeleteKeepingIdentity,
+            Operation::SoftDeleteFromTrashKeepingIdentity,
+        ];
+        if KEEPING.contains(&self) {
+            &[("AUTH_HARD_DELETE", "false")]
+        } else if self == Self::CreateDraft {
+            &[("CREATE_WITH_STATE", "true")]
+        } else if self == Self::DraftToPublicUnblocking {
+            &[("PUBLIC_UNBLOCKS", "always")]
+        } else {
+            &[]
+        }
     }
 }
 
@@ -227,8 +322,18 @@ const DUE: &str = "000000000000000000000008";
 const LATER: &str = "000000000000000000000009";
 const GONE: &str = "00000000000000000000000b";
 const OVERTAKEN: &str = "00000000000000000000000c";
+/// Users without an identity: PUBLIC, in TRASH, and one whose username another identity has.
+const SHELVED: &str = "000000000000000000000010";
+const SHELVED_TRASH: &str = "000000000000000000000011";
+const SHELVED_HIDDEN: &str = "000000000000000000000012";
+/// In their states with their identities, all of them blocked; he in DRAFT by his own `blocked` too.
+const DRAFT: &str = "000000000000000000000013";
+const TRASH: &str = "000000000000000000000014";
+const DELETED: &str = "000000000000000000000015";
+/// Without an identity.
+const DELETED_ALONE: &str = "000000000000000000000016";
 /// Whoever an operation of the sweep may touch, and his identity.
-const SUBJECTS: [&str; 14] = [
+const SUBJECTS: [&str; 24] = [
     ADA,
     "ada-identity",
     BLOCKED,
@@ -243,6 +348,16 @@ const SUBJECTS: [&str; 14] = [
     "gone-identity",
     OVERTAKEN,
     "overtaken-identity",
+    SHELVED,
+    SHELVED_TRASH,
+    SHELVED_HIDDEN,
+    DRAFT,
+    "drafted-identity",
+    TRASH,
+    "trashed-identity",
+    DELETED,
+    "deleted-identity",
+    DELETED_ALONE,
 ];
 /// An identity without a user.
 const LONELY: &str = "lonely-identity";
@@ -305,7 +420,7 @@ impl World {
     pub async fn live(&self, journal: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Life {
         let script = Script::new(self.hand.clone());
         let (state, real) = open_state(self.directory.path(), &self.hand).await;
-        let config = config(self.directory.path(), self.operation.hard_delete());
+        let config = config(self.directory.path(), self.operation.settings());
         let systems = self.systems(&state, &script).await;
         let app = App::assemble_with(config, systems, state, journal(real)).await.unwrap();
         Life { app, script }
@@ -313,7 +428,7 @@ impl World {
 
     async fn systems(&self, state: &Arc<Sqlite>, script: &Arc<Script>) -> Systems {
         let clock = self.hand.clock();
-        let stores = open_stores(&config(self.directory.path(), "true"), state, &clock).await.unwrap();
+        let stores = open_stores(&config(self.directory.path(), &[]), state, &clock).await.unwrap();
         let faulty =
             |inner: Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(FaultyStore { inner, script: script.clone() }) };
         let identity: Arc<dyn Identity> = match self.drivers {
@@ -458,7 +573,7 @@ pub fn held(file: &Path) -> Vec<String> {
 
 /// Whether somebody with that id stood there before.
 fn is_seeded(id: &str) -> bool {
-    id.starts_with("00000000000000000000000") || id.ends_with("-identity")
+    id.starts_with("0000000000000000000000") || id.ends_with("-identity")
 }
 
 /// How a person is called in a snapshot.
@@ -471,8 +586,9 @@ fn names() -> Vec<String> {
     vec!["email".to_owned(), "username".to_owned()]
 }
 
-fn config(directory: &Path, hard_delete: &str) -> Arc<Config> {
-    let pairs = [("DATA_DIR", directory.to_str().unwrap()), ("AUTH_HARD_DELETE", hard_delete)];
+fn config(directory: &Path, settings: &[(&str, &str)]) -> Arc<Config> {
+    let directory = ("DATA_DIR", directory.to_str().unwrap());
+    let pairs = settings.iter().copied().chain([directory]);
     Config::resolve(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap().config
 }
 
@@ -533,14 +649,18 @@ fn people() -> Vec<(String, Account)> {
         account("later-identity", "later@x.org", "later", true),
         account("gone-identity", "gone@x.org", "gone", true),
         account("overtaken-identity", "overtaken@x.org", "overtaken", true),
+        account("drafted-identity", "drafted@x.org", "drafted", false),
+        account("trashed-identity", "trashed@x.org", "trashed", false),
+        account("deleted-identity", "deleted@x.org", "deleted", false),
         account(LONELY, "lonely@x.org", "lonely", true),
+        account("hidden-identity", "hidden@x.org", "hidden", true),
     ]
 }
 
 async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) {
     use user_manager::state::Grants;
     let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
-    let stores = open_stores(&config(Path::new("data"), "true"), state, &hand.clock()).await.unwrap();
+    let stores = open_stores(&config(Path::new("data"), &[]), state, &hand.clock()).await.unwrap();
     built_in::put(state.as_ref(), stores.groups.as_ref(), hand.now_ms()).await.unwrap();
     let identities = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await.unwrap();
     for (id, account) in accounts {
@@ -569,6 +689,16 @@ async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) 
         .await;
     stand("000000000000000000000006", person("users", "draft@x.org", "draft", "draft-identity"), State::Draft).await;
     stand("000000000000000000000007", json!({"userGroup": "users", "email": "trash@x.org"}), State::Trash).await;
+    let alone = |email: &str, username: &str| json!({"userGroup": "users", "email": email, "username": username});
+    stand(SHELVED, alone("shelved@x.org", "shelved"), State::Public).await;
+    stand(SHELVED_TRASH, alone("shelved2@x.org", "shelved2"), State::Trash).await;
+    stand(SHELVED_HIDDEN, alone("shelved3@x.org", "hidden"), State::Public).await;
+    let mut drafted = person("users", "drafted@x.org", "drafted", "drafted-identity");
+    drafted["blocked"] = json!(true);
+    stand(DRAFT, drafted, State::Draft).await;
+    stand(TRASH, person("users", "trashed@x.org", "trashed", "trashed-identity"), State::Trash).await;
+    stand(DELETED, person("users", "deleted@x.org", "deleted", "deleted-identity"), State::Deleted).await;
+    stand(DELETED_ALONE, alone("departed@x.org", "departed"), State::Deleted).await;
     seed_timers(state, hand, &stand).await;
 }
 

@@ -122,7 +122,7 @@ pub async fn clean(template: &Template, operation: Operation, drivers: Drivers) 
     let told: Result<(), Error> = operation.ask(&life.app).await;
     life.app.sagas.idle().await;
     let after = world.snapshot();
-    let refused = matches!(operation, Operation::CreateRefused | Operation::PatchRefused);
+    let refused = operation.is_refused();
     assert_eq!(told.is_err(), refused, "{operation:?} over {drivers:?}: {told:?}");
     let same = refused || operation == Operation::PatchSame;
     assert_eq!(before == after, same, "{operation:?} over {drivers:?} must change the world, where it is asked to");

@@ -202,7 +202,7 @@ fn what_a_later_version_has_stops_the_start_when_it_would_switch_something_on() 
     }
     for later in LATER {
         let harmless = match later.kind {
-            Kind::Switch(harmless) | Kind::MovedByCompat(harmless, _) => harmless,
+            Kind::Switch(harmless) => harmless,
             Kind::Size | Kind::Driver(_) | Kind::NotNeeded | Kind::LookInto => continue,
         };
         assert_eq!(wrong(&[(later.name, "something")]), [later.name]);
@@ -238,19 +238,26 @@ fn what_changes_no_behaviour_is_one_line_in_the_log() {
 
 #[test]
 fn the_defaults_of_the_original_stop_at_what_this_version_lacks() {
-    let mut names = wrong(&[("COMPAT", "original")]);
-    names.sort();
-    let lacking = ["ACCESS", "CREATE_WITH_STATE", "PUBLIC_UNBLOCKS", "RANDOM_PWD_GEN"];
-    assert_eq!(names, lacking);
-    let resolved = right(&[
-        ("COMPAT", "original"),
-        ("ACCESS", "token"),
-        ("CREATE_WITH_STATE", "false"),
-        ("PUBLIC_UNBLOCKS", "own"),
-        ("RANDOM_PWD_GEN", "false"),
-    ]);
+    assert_eq!(wrong(&[("COMPAT", "original")]), ["ACCESS"]);
+    let resolved = right(&[("COMPAT", "original"), ("ACCESS", "token")]);
     let scope = resolved.effective.iter().find(|shown| shown.name == "UNIQUE_SCOPE").unwrap();
     assert_eq!((scope.value.as_str(), &scope.source), ("identities", &Source::Compat));
+}
+
+#[test]
+fn a_random_password_is_never_too_short() {
+    let length = |text: &str| right(&[("RANDOM_PWD_LENGTH", text)]);
+    for (given, holds) in [("8", 15), ("0", 15), ("15", 15), ("24", 24), ("128", 128)] {
+        let resolved = length(given);
+        assert_eq!(resolved.config.random_password_length, holds, "{given}");
+        let said = resolved.notes.iter().any(|note| note.sentence.starts_with("RANDOM_PWD_LENGTH is "));
+        assert_eq!(said, given != holds.to_string(), "{given}: {:?}", resolved.notes);
+        let shown = resolved.effective.iter().find(|shown| shown.name == "RANDOM_PWD_LENGTH").unwrap();
+        assert_eq!(shown.value, holds.to_string());
+    }
+    for bad in ["129", "-1", "many", "1.5"] {
+        assert_eq!(wrong(&[("RANDOM_PWD_LENGTH", bad)]), ["RANDOM_PWD_LENGTH"], "{bad}");
+    }
 }
 
 #[test]
@@ -297,9 +304,6 @@ fn reference_of_later_names() -> String {
         let what = match later.kind {
             Kind::Switch("") => "the start stops".to_owned(),
             Kind::Switch(harmless) => format!("the start stops, unless it is `{harmless}`"),
-            Kind::MovedByCompat(harmless, _) => {
-                format!("the start stops, unless it is `{harmless}`; under `COMPAT=original` it must be set so")
-            }
             Kind::Size => "a line in the log".to_owned(),
             Kind::Driver(driver) => format!("a line in the log: {driver} is not in use"),
             Kind::NotNeeded => "a line in the log: not needed".to_owned(),

@@ -14,5 +14,7 @@ mod life;
 mod names;
 mod passwords;
 mod pending;
+mod registered;
 mod rows;
+mod states;
 mod takeover;

@@ -76,11 +76,11 @@ impl Documents for Sqlite {
     async fn find(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Vec<Document>, Error> {
         let (of, field, value) = (Arc::clone(of), field.to_owned(), value.to_owned());
         self.read(move |connection| {
-            let ids = match values::space_of(&of, &field) {
+            let mut ids = values::ids(connection, of.name, &field, &value)?;
+            if let Some(space) = values::space_of(&of, &field) {
                 // Folding only ever brings more values together, so the exact one is among what it finds.
-                Some(space) => values::holder(connection, of.name, &space, &value)?.into_iter().collect(),
-                None => values::ids(connection, of.name, &field, &value)?,
-            };
+                ids.extend(values::holder(connection, of.name, &space, &value)?);
+            }
             let mut found = Vec::new();
             for id in ids {
                 let document = stored(connection, of.name, &id)?;

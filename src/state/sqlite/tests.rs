@@ -20,11 +20,17 @@ fn body(value: Value) -> Map<String, Value> {
 
 fn people() -> Collection {
     let field = |name: &str| vec![name.to_owned()];
-    Collection { name: "people", unique: vec![field("email"), field("username")], indexed: field("link") }
+    Collection {
+        name: "people",
+        unique: vec![field("email"), field("username")],
+        indexed: field("link"),
+        released: None,
+    }
 }
 
 fn logins() -> Collection {
-    Collection { name: "logins", unique: vec![vec!["email".to_owned(), "username".to_owned()]], indexed: Vec::new() }
+    let unique = vec![vec!["email".to_owned(), "username".to_owned()]];
+    Collection { name: "logins", unique, indexed: Vec::new(), released: None }
 }
 
 fn stored(insert: Insert) -> crate::state::Document {
@@ -117,7 +123,7 @@ async fn documents_are_found_by_the_exact_value() {
 async fn a_collection_defined_anew_is_indexed_anew_or_refused() {
     let directory = tempfile::tempdir().unwrap();
     let state = open(&directory);
-    let plain = Collection { name: "people", unique: Vec::new(), indexed: Vec::new() };
+    let plain = Collection { name: "people", unique: Vec::new(), indexed: Vec::new(), released: None };
     let plain = state.define(plain).await.unwrap();
     stored(state.insert(&plain, "1", body(json!({"email": "ada"}))).await.unwrap());
     stored(state.insert(&plain, "2", body(json!({"email": "eve"}))).await.unwrap());

@@ -26,7 +26,8 @@ pub(super) struct Shape {
 impl Shape {
     /// The first field that the collection does not have.
     pub fn lacks(&self, fields: &Map<String, Value>) -> Option<String> {
-        let known = |field: &str| self.properties.contains_key(field) && !METADATA.contains(&field);
+        let known =
+            |field: &str| field == "__STATE__" || (self.properties.contains_key(field) && !METADATA.contains(&field));
         fields.keys().find(|field| !known(field)).cloned()
     }
 

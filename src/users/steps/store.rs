@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// So often in a row is somebody read and written where others write him too; then we pause first.
-const MEETINGS: u32 = 8;
+pub(super) const MEETINGS: u32 = 8;
 
-/// The user stands PUBLIC in the store.
+/// The user stands in the store: PUBLIC, or in the state that his fields name.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InsertUser {
     pub id: UserId,
@@ -225,7 +225,7 @@ impl Promise for DeleteUser {
 }
 
 /// Each time he is read he stands at another revision when he is to be written.
-fn always_elsewhere() -> Failure {
+pub(super) fn always_elsewhere() -> Failure {
     Failure::unknown(error::changed_meanwhile())
 }
 

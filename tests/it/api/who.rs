@@ -56,7 +56,13 @@ async fn each_permission_opens_its_own_routes_and_no_other() {
     let victim = door.somebody("victim@example.org", "users", &[]).await;
     let user = format!("/users/{}", victim.id);
     let retry = format!("/operations/{}/retry", some_operation(&door).await);
-    let asked: [(&str, &str, Option<Value>, &str); 5] = [
+    let of = |verb: &str| format!("{user}/{verb}");
+    let (soft_delete, restore) = (of("soft-delete"), of("restore"));
+    let asked: [(&str, &str, Option<Value>, &str); 9] = [
+        ("POST", "/users/with-id", Some(json!({ "userGroup": "users", "authUserId": "x" })), "users:write"),
+        ("POST", "/users/register", Some(json!({ "_id": victim.id })), "users:write"),
+        ("POST", &restore, Some(json!({})), "users:write"),
+        ("POST", &soft_delete, Some(json!({})), "users:delete"),
         ("GET", &user, None, "users:read"),
         ("POST", "/users/", Some(json!({ "userGroup": "users", "email": "x" })), "users:write"),
         ("PATCH", &user, Some(json!({ "$set": { "name": "New" } })), "users:write"),

@@ -384,6 +384,10 @@ impl Identity for FaultyIdentity {
         self.change_something(async move { inner.delete(&id).await }).await
     }
 
+    fn wants_password(&self) -> bool {
+        self.inner.wants_password()
+    }
+
     fn late(&self) -> Duration {
         self.inner.late()
     }

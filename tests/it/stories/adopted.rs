@@ -81,3 +81,46 @@ async fn one_identity_adopted_twice_at_once_gets_one_user() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn with_id_makes_a_user_of_an_identity_over_http() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let linked = world.get(&format!("/users/{}", world.admin().id)).await.text("authUserId");
+        let fields = |identity: &str| json!({ "authUserId": identity, "userGroup": "users", "name": "Ada" });
+        let before = world.people();
+        world.post("/users/with-id", fields("no-such-identity")).await.refuses(400, "identity-unknown");
+        world.post("/users/with-id", fields(&linked)).await.refuses(409, "identity-linked");
+        world.post("/users/with-id", json!({ "userGroup": "users" })).await.refuses(400, "validation-failed");
+        for wrong in ["..", &"x".repeat(256), "a\nb"] {
+            world.post("/users/with-id", fields(wrong)).await.refuses(400, "invalid-value");
+        }
+        let other = json!({ "authUserId": identity, "userGroup": "users", "email": "bob@example.org" });
+        let refused = world.post("/users/with-id", other).await.refuses(400, "identity-mismatch");
+        assert_eq!(refused.text("field"), "email");
+        world.settled().await;
+        world.is_as(&before);
+
+        let made = world.post("/users/with-id/", fields(&identity)).await.is(200);
+        made.operation();
+        assert_eq!(made.body, json!({ "_id": made.id() }));
+        let user = world.get(&format!("/users/{}", made.id())).await.is(200);
+        assert_eq!((user.text("email"), user.text("authUserId")), ("ada@example.org".to_owned(), identity));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_blocked_user_blocks_the_identity_that_he_gets() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let fields = json!({ "authUserId": identity, "userGroup": "users", "blocked": true, "roles": ["reader"] });
+        let id = world.post("/users/with-id", fields).await.is(200).id();
+        assert_eq!(world.people().identities[&identity]["enabled"], json!(false));
+        let user = world.get(&format!("/users/{id}")).await.is(200);
+        assert_eq!((&user.body["blocked"], &user.body["roles"]), (&json!(true), &json!(["reader"])));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+    })
+    .await;
+}

@@ -145,6 +145,9 @@ fn folded_holder(
 /// Namespace, folded value and field of each.
 fn unique(collection: &Collection, body: &Map<String, Value>) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
+    if is_released(collection, body) {
+        return found;
+    }
     for fields in &collection.unique {
         for field in fields {
             let value = match body.get(field) {
@@ -158,6 +161,12 @@ fn unique(collection: &Collection, body: &Map<String, Value>) -> Vec<(String, St
     found
 }
 
+fn is_released(collection: &Collection, body: &Map<String, Value>) -> bool {
+    let text = |field: &str| body.get(field).and_then(Value::as_str);
+    let released = collection.released.as_ref();
+    released.is_some_and(|those| text(those.field) == Some(those.value) && !body.contains_key(those.lacks))
+}
+
 /// A document may have one value in several fields of a namespace: then it has it once.
 fn keys(collection: &Collection, body: &Map<String, Value>) -> BTreeSet<(String, String)> {
     unique(collection, body).into_iter().map(|(space, value, _)| (space, value)).collect()
@@ -165,5 +174,7 @@ fn keys(collection: &Collection, body: &Map<String, Value>) -> BTreeSet<(String,
 
 fn indexed<'a>(collection: &'a Collection, body: &'a Map<String, Value>) -> BTreeSet<(&'a str, &'a str)> {
     let value = |field: &'a String| Some((field.as_str(), body.get(field)?.as_str()?));
-    collection.indexed.iter().filter_map(value).collect()
+    // What is no longer unique is still looked for.
+    let released = collection.unique.iter().flatten().filter(|_| is_released(collection, body));
+    collection.indexed.iter().chain(released).filter_map(value).collect()
 }
