@@ -5,10 +5,12 @@ mod body;
 mod conditions;
 mod events;
 mod frame;
+mod groups;
 mod health;
 mod json;
 mod keyed;
 mod operations;
+mod roles;
 pub mod server;
 mod target;
 mod tokens;
@@ -64,6 +66,13 @@ fn routes(app: Arc<App>) -> Router {
         .route("/users/{id}/soft-delete", post(users::soft_delete))
         .route("/users/{id}/restore", post(users::restore))
         .route("/users/me/change-password", post(users::change_password))
+        .route("/ums-config", get(groups::list).post(groups::create))
+        .route("/ums-config/count", get(groups::count))
+        .route("/ums-config/{id}", get(groups::get).patch(groups::update).delete(groups::delete))
+        .route("/ums-config/{id}/check", post(groups::check))
+        .route("/roles", get(roles::list).post(roles::create))
+        .route("/roles/count", get(roles::count))
+        .route("/roles/{id}", get(roles::get).patch(roles::update).delete(roles::delete))
         .route(OPERATIONS, get(operations::list))
         .route("/operations/{id}", get(operations::get))
         .route("/operations/{id}/retry", post(operations::retry))

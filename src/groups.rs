@@ -2,10 +2,12 @@
 //! compiled once, for as long as its document says the same. Must not know what is done with a user.
 
 pub mod built_in;
+pub mod documents;
 mod schema;
+pub mod trial;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,8 +21,9 @@ pub use schema::{Fault, Schema};
 use crate::{
     clock::Clock,
     error::{Code, Error, Finding},
+    query::Query,
     store::Store,
-    users::{METADATA, STANDARD, State},
+    users::{METADATA, STANDARD, State, User},
 };
 
 /// Over a remote store a group is looked up at most once in so long.
@@ -37,6 +40,7 @@ struct Inside {
     clock: Clock,
     /// Known where the store has no document of that name.
     otherwise: HashMap<String, Known>,
+    documents_otherwise: HashMap<String, Map<String, Value>>,
     seen: Mutex<HashMap<String, Seen>>,
     /// So often was something forgotten.
     forgotten: AtomicU64,
@@ -65,16 +69,17 @@ pub struct Group {
 
 impl Groups {
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self, String> {
-        let mut otherwise = HashMap::new();
+        let (mut otherwise, mut documents_otherwise) = (HashMap::new(), HashMap::new());
         // Our own state was given them as documents.
         if store.name() != "embedded" {
             for document in built_in::documents()? {
                 let group = Group::compile(&document).map_err(|fault| fault.message)?;
+                documents_otherwise.insert(group.name.clone(), document);
                 otherwise.insert(group.name.clone(), Ok(Arc::new(group)));
             }
         }
         let (seen, forgotten) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inside { store, clock, otherwise, seen, forgotten })))
+        Ok(Self(Arc::new(Inside { store, clock, otherwise, documents_otherwise, seen, forgotten })))
     }
 
     /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none,
@@ -139,6 +144,32 @@ impl Groups {
             seen.insert(name.to_owned(), Seen { at_ms: now_ms, document, group: group.clone() });
         }
         Ok(Some(group))
+    }
+
+    /// What every group says, those that come with the program too where nothing stands in their place.
+    pub async fn documents(&self) -> Result<Vec<Map<String, Value>>, Error> {
+        let rows = self.0.store.list(&Query::everybody().in_states(&[State::Public])).await?;
+        let mut documents: Vec<_> = rows.iter().map(User::fields).collect();
+        for (name, document) in &self.0.documents_otherwise {
+            if !rows.iter().any(|row| row.group() == name) {
+                documents.push(document.clone());
+            }
+        }
+        Ok(documents)
+    }
+
+    /// The groups whose documents make no sense, and where.
+    pub async fn unusable(&self) -> Result<Vec<(String, Fault)>, Error> {
+        let documents = self.documents().await?;
+        let names = documents.iter().filter_map(|document| document.get("userGroup").and_then(Value::as_str));
+        let names: BTreeSet<&str> = names.collect();
+        let mut found = Vec::new();
+        for name in names {
+            if let Some(Err(fault)) = self.named(name).await? {
+                found.push((name.to_owned(), fault));
+            }
+        }
+        Ok(found)
     }
 
     /// What was known of that group holds no more: whoever writes its document says so.

@@ -14,6 +14,7 @@ pub mod check;
 
 // What happens.
 pub mod crash;
+pub mod documents;
 pub mod events;
 pub mod groups;
 pub mod idempotency;

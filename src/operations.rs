@@ -105,6 +105,8 @@ fn permission(kind: &str) -> &'static str {
     match kind {
         "delete-user" | "soft-delete-user" => "users:delete",
         "grant-permissions" => "users:admin",
+        "create-group" | "update-group" | "delete-group" => "groups:write",
+        "create-role" | "update-role" | "delete-role" => "roles:write",
         _ => "users:write",
     }
 }

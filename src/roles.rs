@@ -1,6 +1,8 @@
 //! The role catalogue: which permissions a role gives. Over a remote store without one a role is any text and gives nothing.
 //! Must not know what is done with a user.
 
+pub mod documents;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -13,6 +15,7 @@ use crate::{
     access::Permissions,
     clock::Clock,
     error::Error,
+    query::{Filter, Query},
     store::Store,
     systems::Systems,
     users::{State, User},
@@ -73,6 +76,14 @@ impl Roles {
             given.extend(known.into_iter().map(Option::flatten));
         }
         Ok(given)
+    }
+
+    /// The roles that give this permission, as they stand now.
+    pub async fn giving(&self, permission: &str) -> Result<Vec<String>, Error> {
+        let Some(inside) = &self.0 else { return Ok(Vec::new()) };
+        let query = Query::everybody_where(Filter::equals("permissions", permission)).in_states(&[State::Public]);
+        let rows = inside.store.list(&query).await?;
+        Ok(rows.iter().filter_map(|row| row.text("roleId")).map(str::to_owned).collect())
     }
 
     /// What was known holds no more: whoever writes a role says so.

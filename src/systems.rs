@@ -7,11 +7,11 @@ use tokio::sync::Mutex;
 use crate::{
     clock::Clock,
     identity::{Account, AuthUserId, Identity},
-    outcome::Outcome,
-    query::Filter,
+    outcome::{Failure, Outcome},
+    query::{Filter, Query},
     roles::Roles,
     state::{Grants, Timer, Timers},
-    store::Store,
+    store::{Collection, Store},
     users::{User, UserId},
 };
 
@@ -37,6 +37,21 @@ impl Systems {
     /// Milliseconds since 1970: whose date has come by then is blocked.
     pub fn expired_until_ms(&self) -> i64 {
         if self.expiry { self.clock.now_ms() } else { i64::MIN }
+    }
+
+    /// Where that collection lies; there may be no catalogue of roles.
+    pub fn collection(&self, of: Collection) -> Option<&Arc<dyn Store>> {
+        match of {
+            Collection::Users => Some(&self.store),
+            Collection::Groups => Some(&self.groups),
+            Collection::Roles => self.roles.store(),
+        }
+    }
+
+    /// The same, with that collection in the place of the users.
+    pub fn over(&self, of: Collection) -> Outcome<Self> {
+        let store = self.collection(of).ok_or_else(|| Failure::not_done(of.not_found()))?;
+        Ok(Self { store: store.clone(), ..self.clone() })
     }
 }
 
@@ -80,6 +95,16 @@ impl View<'_> {
     /// Everybody whose field has one of these values exactly.
     pub async fn users(&self, any: &[(&str, &str)]) -> Outcome<Vec<User>> {
         self.0.store.find(any).await
+    }
+
+    /// A document of that collection, in any state.
+    pub async fn document(&self, of: Collection, id: &UserId) -> Outcome<Option<User>> {
+        self.0.over(of)?.store.get(id, &Filter::Everything).await
+    }
+
+    /// How many documents of that collection are meant.
+    pub async fn count(&self, of: Collection, query: &Query) -> Outcome<u64> {
+        self.0.over(of)?.store.count(query).await
     }
 
     pub async fn account(&self, id: &AuthUserId) -> Outcome<Option<Account>> {

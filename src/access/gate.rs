@@ -60,6 +60,10 @@ demands! {
     UsersRead: Some("users:read");
     UsersWrite: Some("users:write");
     UsersDelete: Some("users:delete");
+    GroupsRead: Some("groups:read");
+    GroupsWrite: Some("groups:write");
+    RolesRead: Some("roles:read");
+    RolesWrite: Some("roles:write");
     OperationsWrite: Some("operations:write");
     EventsRead: Some("events:read");
     /// What is one's own. What else one sees is for the domain to say.

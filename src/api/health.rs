@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::frame::{self, VERSION};
-use crate::{access::gate::Perhaps, app::App, outcome::Outcome, systems::Checked};
+use crate::{access::gate::Perhaps, app::App, groups::Fault, outcome::Outcome, systems::Checked};
 
 /// As long as it answers at all.
 pub async fn alive() -> Response {
@@ -36,7 +36,21 @@ pub async fn check_up(State(app): State<Arc<App>>, Perhaps(caller): Perhaps) -> 
     };
     let mut more = json!({});
     if caller.is_some_and(|caller| caller.permissions.holds("operations:read")) {
+        let unusable = app.groups.unusable().await;
+        let mut groups =
+            json!({ "driver": app.systems.groups.name(), "status": word(unusable.as_ref().is_ok_and(Vec::is_empty)) });
+        match unusable {
+            Ok(unusable) if unusable.is_empty() => {}
+            Ok(unusable) => {
+                let told = unusable
+                    .iter()
+                    .map(|(name, Fault { pointer, message })| format!("{name} is unusable: {pointer}: {message}"));
+                groups["message"] = Value::from(told.collect::<Vec<_>>().join("; "));
+            }
+            Err(error) => groups["message"] = Value::from(error.message()),
+        }
         more["systems"] = json!({
+            "groups": groups,
             "store": system(app.systems.store.name(), store),
             "identity": system(app.systems.identity.name(), identity),
         });

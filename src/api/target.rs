@@ -14,15 +14,23 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{self, Code, Error},
+    query::{self, Query},
     state::{
         journal::{ListQuery, State},
         ledger::EventQuery,
     },
+    store::Collection,
     users::UserId,
 };
 
 /// The `_id` of a user. One that cannot be is as unknown as one that is not.
 pub struct OfUser(pub UserId);
+
+/// The `_id` of a group document.
+pub struct OfGroup(pub UserId);
+
+/// The `_id` of a role.
+pub struct OfRole(pub UserId);
 
 /// The id of an operation, as we write them: lower case.
 pub struct OfOperation(pub String);
@@ -33,6 +41,24 @@ impl FromRequestParts<Arc<App>> for OfUser {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
         id.map(Self).ok_or_else(error::user_not_found)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for OfGroup {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        id.map(Self).ok_or_else(|| Collection::Groups.not_found())
+    }
+}
+
+impl FromRequestParts<Arc<App>> for OfRole {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        id.map(Self).ok_or_else(|| Collection::Roles.not_found())
     }
 }
 
@@ -64,6 +90,7 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
         (_, super::OPERATIONS) => &LIST_PARAMETERS,
         (_, super::EVENTS) => &EVENT_PARAMETERS,
         (&Method::POST, super::USERS) => &[POSTPONED],
+        (&Method::GET | &Method::HEAD, "/ums-config" | "/roles") => &PAGE_PARAMETERS,
         _ => &[],
     };
     let mut seen = Vec::new();
@@ -104,6 +131,28 @@ const PAGE: u32 = 200;
 const STATES: [State; 5] = [State::Running, State::Committed, State::RollingBack, State::Done, State::Undone];
 /// A note beside the state, but asked for like one.
 const ATTENTION: &str = "needs-attention";
+
+const PAGE_PARAMETERS: [&str; 2] = ["_l", "_sk"];
+/// As at the CRUD service, where nothing is asked.
+const USUAL_PAGE: u32 = 25;
+
+/// Which documents of groups or roles to list: those that are PUBLIC, a page at a time.
+pub struct Page(pub Query);
+
+impl FromRequestParts<Arc<App>> for Page {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        let mut asked = Query::everybody().in_states(&[query::State::Public]).limit(USUAL_PAGE);
+        for (name, value) in pairs(parts.uri.query()) {
+            match name.as_ref() {
+                "_l" => asked.limit = Some(limit(&name, &value)?),
+                _ => asked.skip = value.parse().map_err(|_| invalid_parameter(&name, "is a number from 0"))?,
+            }
+        }
+        Ok(Self(asked))
+    }
+}
 
 /// Which operations to list.
 pub struct Listed(pub ListQuery);

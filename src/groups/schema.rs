@@ -146,7 +146,8 @@ fn refused(error: &ValidationError<'_>) -> Fault {
     Fault { pointer: error.instance_path().as_str().to_owned(), message: message.chars().take(300).collect() }
 }
 
-fn properties(named: Option<&Value>) -> BTreeMap<String, Property> {
+/// The members that stand under `properties` of a schema.
+pub fn properties(named: Option<&Value>) -> BTreeMap<String, Property> {
     let named = named.and_then(Value::as_object).into_iter().flatten();
     let date = |schema: &Value| matches!(schema["format"].as_str(), Some("date-time" | "date"));
     named.map(|(name, schema)| (name.clone(), Property { types: types(schema), date: date(schema) })).collect()

@@ -28,6 +28,7 @@ pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draf
     let mut given = draft.fields;
     let standing = Standing::of(app, &mut given)?;
     rules::may_have_identity(&app.groups, &given).await?;
+    rules::may_give(&app.systems, caller, &given).await?;
     let plan = Plan { identity, given, groups: app.groups.clone() };
     plan.look(app.systems.view()).await.map_err(|error| error.doing("creating user"))?;
 

@@ -133,7 +133,7 @@ impl Turn {
         let held = rules::not_above(systems, caller, user).await?;
         let way = (self.way)(user.state, self.to).ok_or_else(|| not_allowed(user.state, self.to))?;
         if self.takes_away(&held) {
-            rules::not_last_admin(systems, &user.id).await?;
+            rules::not_last_admin(systems, rules::Without::Person(&user.id)).await?;
         }
         Ok((held, way))
     }

@@ -32,7 +32,7 @@ pub struct Draft {
 ///
 /// `name-taken` when the e-mail or the username is taken on either side. Without a password nobody can log in yet.
 pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
-    let (draft, standing) = checked(app, draft).await?;
+    let (draft, standing) = checked(app, caller, draft).await?;
     if !app.groups.of(&draft.fields).await?.has_identities() {
         return user_only(app, caller, draft, standing).await;
     }
@@ -77,7 +77,7 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
 ///
 /// `password-without-identity` when a password is given.
 pub async fn create_user_only(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
-    let (draft, standing) = checked(app, draft).await?;
+    let (draft, standing) = checked(app, caller, draft).await?;
     user_only(app, caller, draft, standing).await
 }
 
@@ -138,8 +138,9 @@ impl Standing {
 }
 
 /// What the members must be before anything is sent.
-async fn checked(app: &App, mut draft: Draft) -> Result<(Draft, Standing), Error> {
+async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft, Standing), Error> {
     let standing = Standing::of(app, &mut draft.fields)?;
     rules::check(app, &draft.fields).await?;
+    rules::may_give(&app.systems, caller, &draft.fields).await?;
     Ok((draft, standing))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     State, User, UserId, rules,
-    rules::Precondition,
+    rules::{Precondition, Without},
     steps::{ChangeIdentity, DeleteIdentity, DeleteUser, DropGrants, DropTimer, MoveUser},
 };
 use crate::{
@@ -71,7 +71,7 @@ async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precon
     only_if.require(user)?;
     let held = rules::not_above(systems, caller, user).await?;
     if held.holds(ADMIN) {
-        rules::not_last_admin(systems, &user.id).await?;
+        rules::not_last_admin(systems, Without::Person(&user.id)).await?;
     }
     Ok(held)
 }

@@ -12,7 +12,7 @@ use crate::{
     fold::fold,
     groups::Groups,
     identity::Account,
-    query::Filter,
+    query::{Filter, Query},
     roles,
     saga::Saga,
     systems::{Systems, View},
@@ -73,7 +73,7 @@ fn above() -> Error {
 }
 
 /// The members of one's own user that only an administrator may change.
-const PROTECTED: [&str; 4] = ["expirationDate", "roles", "blocked", "userGroup"];
+pub const PROTECTED: [&str; 4] = ["expirationDate", "roles", "blocked", "userGroup"];
 
 pub fn not_own_protected<'a>(
     protect: SelfProtect,
@@ -94,21 +94,70 @@ pub fn not_own_protected<'a>(
 /// last two.
 pub const ADMINS: &str = "admins";
 
+/// Who or what is taken away.
+#[derive(Debug, Clone, Copy)]
+pub enum Without<'a> {
+    Person(&'a UserId),
+    /// What it gives, `roleId`.
+    Role(&'a str),
+}
+
 /// Whether somebody else would be left who may do everything: PUBLIC, unblocked, with an identity and no end.
-pub async fn not_last_admin(systems: &Systems, target: &UserId) -> Result<(), Error> {
+pub async fn not_last_admin(systems: &Systems, without: Without<'_>) -> Result<(), Error> {
+    let until_ms = systems.expired_until_ms();
+    let stays = |user: &User| {
+        let taken = matches!(without, Without::Person(person) if *person == user.id);
+        !taken && administers(user, until_ms)
+    };
     for other in systems.grants.holders(ADMIN).await? {
-        let Some(other) = UserId::parse(&other).filter(|other| other != target) else { continue };
+        let Some(other) = UserId::parse(&other) else { continue };
         let user = systems.store.get(&other, &Filter::Everything).await?;
-        let stays = |user: &User| {
-            user.auth_user_id().is_some()
-                && user.text("expirationDate").is_none()
-                && !user.identity_blocked(systems.expired_until_ms())
-        };
         if user.as_ref().is_some_and(stays) {
             return Ok(());
         }
     }
+    let mut giving = systems.roles.giving(ADMIN).await?;
+    giving.retain(|role| !matches!(without, Without::Role(taken) if taken == role));
+    if !giving.is_empty() {
+        let unblocked = Filter::differs("blocked", true);
+        let endless = Filter::equals("expirationDate", Value::Null);
+        let filter = Filter::all([Filter::one_of("roles", giving), unblocked, endless]);
+        let query = Query::everybody_where(filter).in_states(&[State::Public]);
+        if systems.store.list(&query).await?.iter().any(stays) {
+            return Ok(());
+        }
+    }
     Err(Error::new(Code::LastAdmin, "Nobody would be left who may do everything"))
+}
+
+/// Whether somebody who may do everything can also come and do it, today and tomorrow. `until_ms`: as
+/// [`Systems::expired_until_ms`] has it.
+pub fn administers(user: &User, until_ms: i64) -> bool {
+    user.auth_user_id().is_some() && user.text("expirationDate").is_none() && !user.identity_blocked(until_ms)
+}
+
+/// The roles that somebody is given exist, and give nothing that the caller lacks. Without a catalogue a role is any text.
+pub async fn may_give(systems: &Systems, caller: &Caller, fields: &Map<String, Value>) -> Result<(), Error> {
+    let names = fields.get("roles").and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    if systems.roles.store().is_none() || names.is_empty() {
+        return Ok(());
+    }
+    let gives = systems.roles.look_up(&names).await?;
+    for (name, gives) in names.iter().zip(&gives) {
+        let Some(gives) = gives else {
+            let message = format!("There is no role called {name}");
+            return Err(Error::new(Code::RoleUnknown, message).field("roles"));
+        };
+        if !caller.permissions.covers(gives) {
+            return Err(role_above());
+        }
+    }
+    Ok(())
+}
+
+pub fn role_above() -> Error {
+    Error::new(Code::RoleAbove, "The role gives a permission that you lack")
 }
 
 /// What an operation on these fields holds: `email:…`, `username:…`.

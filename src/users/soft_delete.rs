@@ -85,7 +85,7 @@ async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precon
     only_if.require(user)?;
     let held = rules::not_above(systems, caller, user).await?;
     if held.holds(ADMIN) && user.state != State::Deleted {
-        rules::not_last_admin(systems, &user.id).await?;
+        rules::not_last_admin(systems, rules::Without::Person(&user.id)).await?;
     }
     Ok(held)
 }

@@ -1,12 +1,14 @@
 //! The steps and promises that operations on a person are made of, and the one list by which they come back from a journal.
 
 mod burial;
+mod documents;
 mod grants;
 mod identity;
 mod store;
 mod timers;
 
 pub use burial::{BuryUser, UnlinkUser};
+pub use documents::{DeleteDocument, Over};
 pub use grants::{DropGrants, GrantPermissions};
 pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
 pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
@@ -23,6 +25,9 @@ pub const KINDS: &[Kind] = &[
     step::<MoveUser>(),
     step::<ChangeIdentity>(),
     step::<GrantPermissions>(),
+    step::<Over<InsertUser>>(),
+    step::<Over<PatchUser>>(),
+    step::<Over<MoveUser>>(),
     promise::<DeleteIdentity>(),
     promise::<DeleteUser>(),
     promise::<DropGrants>(),
@@ -30,4 +35,5 @@ pub const KINDS: &[Kind] = &[
     promise::<DropTimer>(),
     promise::<UnlinkUser>(),
     promise::<BuryUser>(),
+    promise::<DeleteDocument>(),
 ];

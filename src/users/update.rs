@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use super::{
     Change, METADATA, User, UserId, rules,
-    rules::Precondition,
+    rules::{Precondition, Without},
     steps::{ChangeIdentity, MoveTimer, PatchUser},
 };
 use crate::{
-    access::{ADMIN, Caller, Permissions},
+    access::{ADMIN, Caller},
     app::App,
     clock,
     config::{SelfProtect, UniqueScope},
@@ -17,6 +17,7 @@ use crate::{
     groups::Groups,
     identity::Account,
     patch::Patch,
+    roles,
     saga::{Answer, Saga},
     state::Timer,
     systems::Systems,
@@ -101,14 +102,12 @@ struct Plan {
 
 /// What the plan comes to for the person as he was read.
 struct Planned {
-    /// What he holds.
-    held: Permissions,
     change: Change,
     /// As he will be.
     after: User,
     /// Where his date changes: to what, milliseconds since 1970.
     moved: Option<Option<i64>>,
-    /// He will be blocked, now or on a date.
+    /// He may do everything, and will be able to no more.
     ends: bool,
 }
 
@@ -135,11 +134,17 @@ impl Plan {
         if user.auth_user_id().is_some() && rules::names_of(&after.document).is_empty() {
             return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
         }
-        let ends = after.identity_blocked(self.systems.expired_until_ms()) || after.text("expirationDate").is_some();
-        if held.holds(ADMIN) && ends {
-            rules::not_last_admin(&self.systems, &user.id).await?;
+        if after.document.get("roles") != user.document.get("roles") {
+            rules::may_give(&self.systems, &self.caller, &after.document).await?;
         }
-        Ok(Planned { held, change, after, moved, ends })
+        let until_ms = self.systems.expired_until_ms();
+        let ends = held.holds(ADMIN)
+            && rules::administers(user, until_ms)
+            && !(rules::administers(&after, until_ms) && roles::held(&self.systems, &after).await?.holds(ADMIN));
+        if ends {
+            rules::not_last_admin(&self.systems, Without::Person(&user.id)).await?;
+        }
+        Ok(Planned { change, after, moved, ends })
     }
 }
 
@@ -149,7 +154,7 @@ impl Planned {
         let mut names = rules::names_in(&user.document);
         names.extend(rules::names_in(&self.change.set));
         names.push(format!("user:{}", user.id));
-        if self.held.holds(ADMIN) && self.ends {
+        if self.ends {
             names.push(rules::ADMINS.to_owned());
         }
         names.sort();

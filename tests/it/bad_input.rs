@@ -16,7 +16,7 @@ struct Hostile {
 }
 
 /// Routes that take a body, or could be thought to.
-const TAKERS: usize = 10;
+const TAKERS: usize = 17;
 
 const JSON: Option<&str> = Some("application/json");
 
@@ -273,6 +273,167 @@ async fn members_that_are_wrong_are_named() {
 }
 
 #[tokio::test]
+async fn what_makes_no_group_is_refused() {
+    let door = Door::open().await;
+    let guests = json!({ "userGroup": "guests", "label": "Guests", "crudSchema": {} });
+    let made = door.send("POST", "/ums-config/", Some(&door.admin.token), Some(&guests)).await;
+    let group = format!("/ums-config/{}", made.json()["_id"].as_str().unwrap());
+    let before = door.snapshot();
+    let with = |member: &str, value: Value| {
+        let mut body = json!({ "userGroup": "others", "label": "Others", "crudSchema": {} });
+        body[member] = value;
+        body
+    };
+    let schema = |schema: Value| with("crudSchema", schema);
+    let set = |member: &str, value: Value| json!({ "$set": { member: value } });
+    let check = format!("{group}/check");
+    let large = json!({ "description": "x".repeat(300 * 1024) });
+    let (invalid, schemaless, fixed) = ("validation-failed", "invalid-schema", "not-settable");
+    let asked: Vec<(&str, &str, Value, &str)> = vec![
+        ("POST", "/ums-config/", json!({}), invalid),
+        ("POST", "/ums-config/", json!({ "userGroup": "others" }), invalid),
+        ("POST", "/ums-config/", json!({ "userGroup": "others", "label": "O" }), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!("")), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!(" others")), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!("__fence")), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!("a\nb")), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!("x".repeat(256))), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!(7)), invalid),
+        ("POST", "/ums-config/", with("userGroup", json!(["others"])), invalid),
+        ("POST", "/ums-config/", with("userGroup", Value::Null), invalid),
+        ("POST", "/ums-config/", with("label", json!("")), invalid),
+        ("POST", "/ums-config/", with("label", json!({})), invalid),
+        ("POST", "/ums-config/", with("authUserCreationDisabled", json!("true")), invalid),
+        ("POST", "/ums-config/", with("authUserCreationDisabled", json!(1)), invalid),
+        ("POST", "/ums-config/", with("unheardOf", json!(1)), invalid),
+        ("POST", "/ums-config/", with("$set", json!({})), invalid),
+        ("POST", "/ums-config/", with("_id", json!("5f0c00000000000000000001")), fixed),
+        ("POST", "/ums-config/", with("__STATE__", json!("PUBLIC")), fixed),
+        ("POST", "/ums-config/", with("creatorId", json!("x")), fixed),
+        ("POST", "/ums-config/", with("updatedAt", json!("2031-01-01T00:00:00.000Z")), fixed),
+        ("POST", "/ums-config/", with("userGroup", json!("guests")), "group-exists"),
+        ("POST", "/ums-config/", with("userGroup", json!("users")), "group-exists"),
+        ("POST", "/ums-config/", schema(json!([])), invalid),
+        ("POST", "/ums-config/", schema(json!("{}")), invalid),
+        ("POST", "/ums-config/", schema(json!(true)), invalid),
+        ("POST", "/ums-config/", schema(Value::Null), invalid),
+        ("POST", "/ums-config/", schema(json!({ "type": "strnig" })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "type": [] })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "properties": [] })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "required": [7] })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "properties": { "a": { "pattern": "(" } } })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "patternProperties": { "[": {} } })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "properties": { "a": { "multipleOf": 0 } } })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "$ref": "#/nowhere" })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "$ref": "http://127.0.0.1:1/x" })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "$ref": "file:///etc/passwd" })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "$schema": "http://example.org/x" })), schemaless),
+        ("POST", "/ums-config/", schema(json!({ "$schema": 4 })), schemaless),
+        ("POST", "/ums-config/", schema(large.clone()), schemaless),
+        (
+            "POST",
+            "/ums-config/",
+            schema(json!({ "properties": { "name": { "type": "array" } } })),
+            "field-type-conflict",
+        ),
+        ("PATCH", &group, json!({}), "invalid-patch"),
+        ("PATCH", &group, json!({ "label": "x" }), "invalid-patch"),
+        ("PATCH", &group, json!({ "$rename": { "label": "x" } }), "invalid-patch"),
+        ("PATCH", &group, json!({ "$inc": { "label": 1 } }), "invalid-patch"),
+        ("PATCH", &group, json!({ "$currentDate": { "label": true } }), "invalid-patch"),
+        ("PATCH", &group, set("userGroup", json!("others")), fixed),
+        ("PATCH", &group, json!({ "$unset": { "userGroup": true } }), fixed),
+        ("PATCH", &group, set("_id", json!("5f0c00000000000000000001")), fixed),
+        ("PATCH", &group, set("__STATE__", json!("TRASH")), fixed),
+        ("PATCH", &group, set("createdAt", json!("x")), fixed),
+        ("PATCH", &group, set("label", json!(7)), invalid),
+        ("PATCH", &group, set("unheardOf", json!(7)), invalid),
+        ("PATCH", &group, json!({ "$unset": { "label": true } }), invalid),
+        ("PATCH", &group, json!({ "$unset": { "crudSchema": true } }), invalid),
+        ("PATCH", &group, set("crudSchema", json!(7)), invalid),
+        ("PATCH", &group, set("crudSchema", json!({ "type": 7 })), schemaless),
+        ("PATCH", &group, set("crudSchema.type", json!("strnig")), schemaless),
+        ("PATCH", &group, set("crudSchema", large.clone()), schemaless),
+        ("POST", &check, json!({}), invalid),
+        ("POST", &check, json!({ "crudSchema": {}, "more": 1 }), invalid),
+        ("POST", &check, json!({ "schema": {} }), invalid),
+        ("POST", &check, json!({ "crudSchema": 7 }), schemaless),
+        ("POST", &check, json!({ "crudSchema": { "type": 7 } }), schemaless),
+        ("POST", &check, json!({ "crudSchema": large }), schemaless),
+    ];
+    assert!(asked.len() >= 60);
+    for (method, path, body, code) in &asked {
+        let answer = door.send(method, path, Some(&door.admin.token), Some(body)).await;
+        assert_refused(&answer, code, &format!("{method} {path} {:.200}", body.to_string()));
+        let pointed = ["validation-failed", "invalid-schema"].contains(code);
+        assert_eq!(answer.json()["errors"].is_array(), pointed || *code == "invalid-patch", "{}", answer.json());
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
+async fn what_makes_no_role_is_refused() {
+    let door = Door::open().await;
+    let role = json!({ "roleId": "boss", "permissions": ["users:admin"] });
+    let made = door.send("POST", "/roles/", Some(&door.admin.token), Some(&role)).await;
+    let role = format!("/roles/{}", made.json()["_id"].as_str().unwrap());
+    let before = door.snapshot();
+    let with = |member: &str, value: Value| {
+        let mut body = json!({ "roleId": "clerk", "permissions": ["users:read"] });
+        body[member] = value;
+        body
+    };
+    let set = |member: &str, value: Value| json!({ "$set": { member: value } });
+    let (invalid, fixed) = ("validation-failed", "not-settable");
+    let asked: Vec<(&str, &str, Value, &str)> = vec![
+        ("POST", "/roles/", json!({}), invalid),
+        ("POST", "/roles/", json!({ "roleId": "clerk" }), invalid),
+        ("POST", "/roles/", json!({ "permissions": [] }), invalid),
+        ("POST", "/roles/", with("roleId", json!("")), invalid),
+        ("POST", "/roles/", with("roleId", json!("__fence-1")), invalid),
+        ("POST", "/roles/", with("roleId", json!("x".repeat(300))), invalid),
+        ("POST", "/roles/", with("roleId", json!({ "$ne": "" })), invalid),
+        ("POST", "/roles/", with("roleId", Value::Null), invalid),
+        ("POST", "/roles/", with("name", json!(7)), invalid),
+        ("POST", "/roles/", with("description", json!([])), invalid),
+        ("POST", "/roles/", with("permissions", json!("users:read")), invalid),
+        ("POST", "/roles/", with("permissions", json!({})), invalid),
+        ("POST", "/roles/", with("permissions", json!([7])), invalid),
+        ("POST", "/roles/", with("permissions", json!([""])), invalid),
+        ("POST", "/roles/", with("permissions", json!(["a b"])), invalid),
+        ("POST", "/roles/", with("permissions", json!(["\u{e4}"])), invalid),
+        ("POST", "/roles/", with("permissions", json!([["users:read"]])), invalid),
+        ("POST", "/roles/", with("permissions", Value::Null), invalid),
+        ("POST", "/roles/", with("unheardOf", json!(1)), invalid),
+        ("POST", "/roles/", with("_id", json!("5f0c00000000000000000001")), fixed),
+        ("POST", "/roles/", with("__STATE__", json!("DRAFT")), fixed),
+        ("POST", "/roles/", with("roleId", json!("boss")), "role-exists"),
+        ("PATCH", &role, json!({}), "invalid-patch"),
+        ("PATCH", &role, json!({ "permissions": [] }), "invalid-patch"),
+        ("PATCH", &role, json!({ "$push": { "name": "x" } }), invalid),
+        ("PATCH", &role, set("roleId", json!("other")), fixed),
+        ("PATCH", &role, json!({ "$unset": { "roleId": true } }), fixed),
+        ("PATCH", &role, set("updaterId", json!("x")), fixed),
+        ("PATCH", &role, set("permissions", json!("x")), invalid),
+        ("PATCH", &role, set("name", json!(true)), invalid),
+        ("PATCH", &role, json!({ "$unset": { "permissions": true } }), invalid),
+        ("PATCH", &role, json!({ "$push": { "permissions": 7 } }), invalid),
+        ("PATCH", &role, set("unheardOf", json!({})), invalid),
+    ];
+    for (method, path, body, code) in &asked {
+        let answer = door.send(method, path, Some(&door.admin.token), Some(body)).await;
+        assert_refused(&answer, code, &format!("{method} {path} {body}"));
+    }
+    for path in ["/ums-config/", "/roles/", "/ums-config/count", "/roles/count"] {
+        for query in ["_l=0", "_l=201", "_l=x", "_sk=-1", "_sk=x", "_l=1&_l=1", "_zz=1"] {
+            let answer = door.send("GET", &format!("{path}?{query}"), Some(&door.admin.token), None).await;
+            assert_refused(&answer, "invalid-parameter", &format!("{path}?{query}"));
+        }
+    }
+    assert_eq!(door.snapshot(), before);
+}
+
+#[tokio::test]
 async fn an_id_that_cannot_be_is_as_unknown_as_one_that_is_not() {
     let door = Door::open().await;
     let before = door.snapshot();
@@ -302,7 +463,14 @@ async fn an_id_that_cannot_be_is_as_unknown_as_one_that_is_not() {
     let further = [with("0"), with("%00"), with("%20"), with("%0a"), with(";x"), with(","), "a".repeat(4000)];
     let ids = ids.into_iter().map(str::to_owned).chain(further);
     for id in ids {
-        let asked: [(&str, String, Option<Value>, &str); 7] = [
+        let asked: [(&str, String, Option<Value>, &str); 14] = [
+            ("GET", format!("/ums-config/{id}"), None, "group-not-found"),
+            ("PATCH", format!("/ums-config/{id}"), Some(json!({ "$set": { "label": "x" } })), "group-not-found"),
+            ("DELETE", format!("/ums-config/{id}"), None, "group-not-found"),
+            ("POST", format!("/ums-config/{id}/check"), Some(json!({ "crudSchema": {} })), "group-not-found"),
+            ("GET", format!("/roles/{id}"), None, "role-not-found"),
+            ("PATCH", format!("/roles/{id}"), Some(json!({ "$set": { "name": "x" } })), "role-not-found"),
+            ("DELETE", format!("/roles/{id}"), None, "role-not-found"),
             ("GET", format!("/users/{id}"), None, "user-not-found"),
             ("PATCH", format!("/users/{id}"), Some(json!({ "$set": { "name": "x" } })), "user-not-found"),
             ("DELETE", format!("/users/{id}"), None, "user-not-found"),
@@ -417,7 +585,8 @@ async fn an_idempotency_key_that_cannot_be_one_is_refused() {
     let mut asked = 0;
     for (method, target, _) in takers(&door).await {
         // Elsewhere it says nothing.
-        if method == "DELETE" || target == "/oauth/token" || target == "/users/me/change-password" {
+        let ignored = ["/oauth/token", "/users/me/change-password"].contains(&target.as_str());
+        if method == "DELETE" || ignored || target.ends_with("/check") {
             continue;
         }
         let ask = async |keys: &[&str]| {

@@ -44,6 +44,12 @@ async fn an_operation_holds_the_person_his_names_old_and_new_and_the_last_admini
     };
     held_by(Operation::PatchBlocked, block, &admin).await;
     holds(Operation::Create, &["email:new@x.org", "user:*"]).await;
+    holds(Operation::CreateGroup, &["group:new", "groups"]).await;
+    holds(Operation::PatchGroup, &["group:guests", "groups"]).await;
+    holds(Operation::DeleteGroup, &["group:guests"]).await;
+    holds(Operation::CreateRole, &["role:new"]).await;
+    holds(Operation::PatchRole, &["admins", "role:boss"]).await;
+    holds(Operation::DeleteRole, &["admins", "role:boss"]).await;
     holds(Operation::Adopt, &["email:lonely@x.org", "identity:lonely-identity", "user:*", "username:lonely"]).await;
 }
 

@@ -18,10 +18,10 @@ use user_manager::{
     clock::rfc3339,
     config::Config,
     error::{Code, Error, kept::Kept, reply::Frame},
-    groups::built_in,
+    groups::{self, built_in},
     idempotency::{Once, once},
     identity::{self, Account, Identity},
-    roles::Roles,
+    roles::{self, Roles},
     saga::{Answering, Key},
     state::{Journal, sqlite::Sqlite},
     store::{self, Store},
@@ -111,10 +111,16 @@ pub enum Operation {
     DeleteExpiring,
     DeleteKeepingIdentity,
     DeleteAdministrator,
+    CreateGroup,
+    PatchGroup,
+    DeleteGroup,
+    CreateRole,
+    PatchRole,
+    DeleteRole,
 }
 
 impl Operation {
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 53] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
@@ -162,6 +168,12 @@ impl Operation {
         Self::DeleteExpiring,
         Self::DeleteKeepingIdentity,
         Self::DeleteAdministrator,
+        Self::CreateGroup,
+        Self::PatchGroup,
+        Self::DeleteGroup,
+        Self::CreateRole,
+        Self::PatchRole,
+        Self::DeleteRole,
     ];
 
     /// What is asked.
@@ -257,6 +269,26 @@ impl Operation {
                 users::delete(app, &caller, &user(ADA), Precondition::None).await
             }
             Self::DeleteAdministrator => users::delete(app, &caller, &user(ADMIN), Precondition::None).await,
+            Self::CreateGroup => {
+                let group = json!({"userGroup": "new", "label": "New", "crudSchema": {"required": ["email"]}});
+                groups::documents::create(app, &caller, object(group)).await.map(|_| ())
+            }
+            Self::PatchGroup => {
+                let change = object(
+                    json!({"$set": {"crudSchema": {"required": ["email"]}, "label": "Others", "authUserCreationDisabled": true}}),
+                );
+                groups::documents::update(app, &caller, &user(GROUP), change, Precondition::None).await.map(|_| ())
+            }
+            Self::DeleteGroup => groups::documents::delete(app, &caller, &user(GROUP), Precondition::None).await,
+            Self::CreateRole => {
+                let role = json!({"roleId": "new", "permissions": ["users:admin"]});
+                roles::documents::create(app, &caller, object(role)).await.map(|_| ())
+            }
+            Self::PatchRole => {
+                let change = object(json!({"$pull": {"permissions": "users:admin"}, "$set": {"name": "Less"}}));
+                roles::documents::update(app, &caller, &user(ROLE), change, Precondition::None).await.map(|_| ())
+            }
+            Self::DeleteRole => roles::documents::delete(app, &caller, &user(ROLE), Precondition::None).await,
         }
     }
 
@@ -317,6 +349,9 @@ impl Answering for Plain {
 const ADA: &str = "000000000000000000000001";
 const BLOCKED: &str = "000000000000000000000002";
 const ADMIN: &str = "000000000000000000000003";
+/// A group without users, and a role that nobody has.
+const GROUP: &str = "0000000000000000000000a1";
+const ROLE: &str = "0000000000000000000000a2";
 /// His date has come; it comes in some years; he has gone from the store; he was given more time there.
 const DUE: &str = "000000000000000000000008";
 const LATER: &str = "000000000000000000000009";
@@ -333,7 +368,9 @@ const DELETED: &str = "000000000000000000000015";
 /// Without an identity.
 const DELETED_ALONE: &str = "000000000000000000000016";
 /// Whoever an operation of the sweep may touch, and his identity.
-const SUBJECTS: [&str; 24] = [
+const SUBJECTS: [&str; 26] = [
+    GROUP,
+    ROLE,
     ADA,
     "ada-identity",
     BLOCKED,
@@ -391,6 +428,8 @@ pub struct Snapshot {
     users: BTreeMap<String, Value>,
     identities: BTreeMap<String, Value>,
     grants: Vec<(String, String)>,
+    /// Those of groups and roles, by name.
+    documents: BTreeMap<String, Value>,
     /// Whose, when, and the identity that it carries.
     timers: Vec<(String, i64, String)>,
     /// Everything of everybody whom the operation has nothing to do with, to the last byte.
@@ -512,6 +551,18 @@ impl World {
             let name = name(&body);
             assert!(known.insert(name.clone(), Value::Object(body)).is_none(), "two identities are called {name}");
         }
+        let mut kept: BTreeMap<String, Value> = BTreeMap::new();
+        for collection in ["ums-config", "roles"] {
+            for (id, mut body) in documents(collection) {
+                body.remove("updaterId");
+                if is_seeded(&id) {
+                    body.insert("_id".to_owned(), id.into());
+                }
+                let called = body.get("roleId").or_else(|| body.get("userGroup")).cloned().unwrap_or_default();
+                let seen = kept.insert(format!("{collection} {called}"), Value::Object(body));
+                assert!(seen.is_none(), "two documents are called {called}");
+            }
+        }
         let mut grants = db.prepare("SELECT user, permission FROM \"grant\" ORDER BY user, permission").unwrap();
         let grants = grants.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
         let ids: BTreeMap<String, String> =
@@ -529,7 +580,7 @@ impl World {
         });
         let mut timers: Vec<_> = timers.collect();
         timers.sort();
-        Snapshot { users: seen, identities: known, grants: grants.collect(), timers, bystanders }
+        Snapshot { users: seen, identities: known, grants: grants.collect(), documents: kept, timers, bystanders }
     }
 
     /// The names that operations hold now.
@@ -662,6 +713,15 @@ async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) 
     let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
     let stores = open_stores(&config(Path::new("data"), &[]), state, &hand.clock()).await.unwrap();
     built_in::put(state.as_ref(), stores.groups.as_ref(), hand.now_ms()).await.unwrap();
+    let group = |name: &str| json!({"userGroup": name, "label": name, "crudSchema": {"properties": {"name": {}}}});
+    for (id, name) in [(GROUP, "guests"), ("0000000000000000000000a3", "guests2")] {
+        stores.groups.insert(&user(id), &object(group(name)), "seed").await.unwrap();
+    }
+    let catalogue = stores.roles.unwrap();
+    let role = |name: &str| json!({"roleId": name, "permissions": ["users:read", "users:admin"]});
+    for (id, name) in [(ROLE, "boss"), ("0000000000000000000000a4", "boss2")] {
+        catalogue.insert(&user(id), &object(role(name)), "seed").await.unwrap();
+    }
     let identities = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await.unwrap();
     for (id, account) in accounts {
         identities.create(Some(id), account, None).await.unwrap();
@@ -789,6 +849,7 @@ fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
         };
     compare("user", &before.users, &after.users, &now.users);
     compare("identity", &before.identities, &after.identities, &now.identities);
+    compare("document", &before.documents, &after.documents, &now.documents);
     if now.bystanders != before.bystanders {
         lines.push(format!("bystanders: before {:?} now {:?}", before.bystanders, now.bystanders));
     }

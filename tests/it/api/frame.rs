@@ -114,7 +114,8 @@ async fn the_probes_tell_everybody_little_and_operators_more() {
         assert_eq!(door.send("GET", path, Some(&door.powerless.token), None).await.json(), plain);
     }
     let mut more = plain;
-    more["systems"] = json!({ "store": { "driver": "embedded", "status": "OK" },
+    more["systems"] = json!({ "groups": { "driver": "embedded", "status": "OK" },
+                              "store": { "driver": "embedded", "status": "OK" },
                               "identity": { "driver": "embedded", "status": "OK" } });
     assert_eq!(door.send("GET", "/-/check-up", Some(&door.admin.token), None).await.json(), more);
 }

@@ -58,20 +58,42 @@ async fn each_permission_opens_its_own_routes_and_no_other() {
     let retry = format!("/operations/{}/retry", some_operation(&door).await);
     let of = |verb: &str| format!("{user}/{verb}");
     let (soft_delete, restore) = (of("soft-delete"), of("restore"));
-    let asked: [(&str, &str, Option<Value>, &str); 9] = [
+    let group = some_document(&door, "/ums-config/", json!({ "userGroup": "g", "label": "G", "crudSchema": {} })).await;
+    let role = some_document(&door, "/roles/", json!({ "roleId": "r", "permissions": [] })).await;
+    let asked: [(&str, &str, Option<Value>, &str); 21] = [
         ("POST", "/users/with-id", Some(json!({ "userGroup": "users", "authUserId": "x" })), "users:write"),
         ("POST", "/users/register", Some(json!({ "_id": victim.id })), "users:write"),
         ("POST", &restore, Some(json!({})), "users:write"),
         ("POST", &soft_delete, Some(json!({})), "users:delete"),
+        ("GET", "/ums-config/", None, "groups:read"),
+        ("GET", "/ums-config/count", None, "groups:read"),
+        ("GET", &group, None, "groups:read"),
+        ("POST", "/ums-config/", Some(json!({})), "groups:write"),
+        ("PATCH", &group, Some(json!({ "$set": { "label": "H" } })), "groups:write"),
+        ("DELETE", &group, None, "groups:write"),
+        ("GET", "/roles/", None, "roles:read"),
+        ("GET", "/roles/count", None, "roles:read"),
+        ("GET", &role, None, "roles:read"),
+        ("POST", "/roles/", Some(json!({})), "roles:write"),
+        ("PATCH", &role, Some(json!({ "$set": { "name": "R" } })), "roles:write"),
+        ("DELETE", &role, None, "roles:write"),
         ("GET", &user, None, "users:read"),
         ("POST", "/users/", Some(json!({ "userGroup": "users", "email": "x" })), "users:write"),
         ("PATCH", &user, Some(json!({ "$set": { "name": "New" } })), "users:write"),
         ("POST", &retry, None, "operations:write"),
         ("DELETE", &user, None, "users:delete"),
     ];
-    for permission in
-        ["users:read", "users:write", "operations:read", "operations:write", "groups:read", "users:delete"]
-    {
+    for permission in [
+        "users:read",
+        "users:write",
+        "operations:read",
+        "operations:write",
+        "groups:read",
+        "users:delete",
+        "groups:write",
+        "roles:read",
+        "roles:write",
+    ] {
         let holder =
             door.somebody(&format!("{}@example.org", permission.replace(':', ".")), "users", &[permission]).await;
         for (method, path, body, needed) in &asked {
@@ -225,6 +247,12 @@ async fn other_credentials_than_a_bearer_token_are_none() {
 
 fn assert_refused(answer: &Answer) {
     assert_eq!((answer.status, answer.code().as_str()), (401, "login-refused"), "{answer:?}");
+}
+
+/// Where it stands.
+async fn some_document(door: &Door, path: &str, document: Value) -> String {
+    let made = door.send("POST", path, Some(&door.admin.token), Some(&document)).await;
+    format!("{path}{}", made.json()["_id"].as_str().unwrap())
 }
 
 async fn some_operation(door: &Door) -> String {

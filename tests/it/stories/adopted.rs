@@ -114,6 +114,7 @@ async fn with_id_makes_a_user_of_an_identity_over_http() {
 #[tokio::test]
 async fn a_blocked_user_blocks_the_identity_that_he_gets() {
     everywhere(async |world| {
+        world.post("/roles/", json!({ "roleId": "reader", "permissions": [] })).await.is(200);
         let identity = world.lonely("ada@example.org").await;
         let fields = json!({ "authUserId": identity, "userGroup": "users", "blocked": true, "roles": ["reader"] });
         let id = world.post("/users/with-id", fields).await.is(200).id();

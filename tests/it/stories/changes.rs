@@ -54,6 +54,9 @@ async fn of_two_changes_bound_to_the_same_sight_one_holds() {
 async fn lists_grow_and_shrink_by_commands_and_the_answer_is_the_user_as_he_became() {
     everywhere(async |world| {
         let path = format!("/users/{}", world.user("ada@example.org").await);
+        for role in ["reader", "a", "b", "c"] {
+            world.post("/roles/", json!({ "roleId": role, "permissions": [] })).await.is(200);
+        }
         let roles = async |patch: Value| {
             let changed = world.patch(&path, patch).await.is(200);
             assert_eq!(world.get(&path).await.is(200).body, changed.body);

@@ -100,6 +100,9 @@ async fn a_document_that_makes_no_sense_disables_its_group_alone() {
             let rename = json!({ "$set": { "name": "A" } });
             world.patch(&path, rename).await.refuses(500, "group-unusable");
             assert_eq!(world.snapshot(), before, "{broken}");
+            let told = world.get("/-/check-up").await.is(200).body["systems"]["groups"].clone();
+            assert_eq!(told["status"], "KO");
+            assert!(told["message"].as_str().unwrap().starts_with("users is unusable: /crudSchema"), "{told}");
         }
         // Blocking asks no schema.
         world.patch(&path, json!({ "$set": { "blocked": true } })).await.is(200);

@@ -46,6 +46,7 @@ async fn nobody_changes_what_is_protected_of_himself() {
         }
         assert_eq!(world.snapshot(), before);
         clerk.patch(&own(&clerk), json!({ "$set": { "name": "Clerk" } })).await.is(200);
+        world.post("/roles/", json!({ "roleId": "boss", "permissions": [] })).await.is(200);
         world.patch(&own(world.admin()), json!({ "$set": { "roles": ["boss"] } })).await.is(200);
     })
     .await;

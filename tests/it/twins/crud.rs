@@ -121,6 +121,11 @@ impl Crud {
     pub fn groups(&mut self) -> &mut Self {
         &mut self.beside[0]
     }
+
+    /// The collection of roles.
+    pub fn roles(&mut self) -> &mut Self {
+        &mut self.beside[1]
+    }
 }
 
 impl Crud {
@@ -470,6 +475,7 @@ impl Crud {
                             all.push(match operator.as_str() {
                                 "$eq" => Filter::Is(name.clone(), operand.clone()),
                                 "$ne" => Filter::Not(Box::new(Filter::Is(name.clone(), operand.clone()))),
+                                "$lt" => Filter::Below(name.clone(), operand.as_str().unwrap_or_default().to_owned()),
                                 "$gt" => Filter::Above(name.clone(), operand.as_str().unwrap_or_default().to_owned()),
                                 "$in" => Filter::OneOf(name.clone(), items()?),
                                 "$exists" => Filter::Exists(name.clone(), *operand == json!(true)),
@@ -493,6 +499,7 @@ enum Filter {
     Exists(String, bool),
     Not(Box<Filter>),
     Above(String, String),
+    Below(String, String),
 }
 
 impl Filter {
@@ -509,6 +516,7 @@ impl Filter {
             Self::OneOf(name, wanted) => wanted.iter().any(|wanted| is(name, wanted)),
             Self::Exists(name, there) => row.contains_key(name) == *there,
             Self::Not(filter) => !filter.holds(row),
+            Self::Below(name, than) => row.get(name).and_then(Value::as_str).is_some_and(|text| text < than.as_str()),
             Self::Above(name, than) => row.get(name).and_then(Value::as_str).is_some_and(|text| text > than.as_str()),
         }
     }

@@ -1,0 +1,199 @@
+//! The documents of groups and roles: read as they stand, written by a saga of one step each. What one may look like is for
+//! groups and roles to say.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    access::Caller,
+    app::App,
+    error::{self, Code, Error},
+    patch::Patch,
+    query::{Filter, Query},
+    saga::{Answer, Saga},
+    store::{Collection, Store},
+    users::{
+        Change, METADATA, State, User, UserId, held_name,
+        rules::Precondition,
+        steps::{DeleteDocument, InsertUser, MoveUser, Over, PatchUser},
+    },
+};
+
+/// What is particular to a kind of document.
+pub trait Kept: Clone + Send + Sync + 'static {
+    const OF: Collection;
+    /// Of the operations that make, change and remove one.
+    const KINDS: [&'static str; 3];
+    /// For the sentence of a failed call.
+    const DOING: &'static str;
+    /// Of the name that an operation on one holds.
+    const HELD: &'static str;
+
+    /// Whether what stands so may become this; nothing before a creation, nothing after a removal. Asked before anything is
+    /// sent, and again when all names are held. The names to be held beside the document's own.
+    fn allow(
+        &self,
+        before: Option<&User>,
+        after: Option<&Map<String, Value>>,
+    ) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+
+    /// What was known of the document of that name holds no more.
+    fn forget(&self, name: &str);
+}
+
+/// One that is PUBLIC.
+pub async fn get(app: &App, of: Collection, id: &UserId) -> Result<User, Error> {
+    let found = store(app, of)?.get(id, &Filter::Everything).await;
+    let found = found.map_err(|failure| failure.into_error().doing(reading(of)))?;
+    found.filter(|row| row.state == State::Public).ok_or_else(|| of.not_found())
+}
+
+pub async fn list(app: &App, of: Collection, query: &Query) -> Result<Vec<User>, Error> {
+    store(app, of)?.list(query).await.map_err(|failure| failure.into_error().doing(reading(of)))
+}
+
+pub async fn count(app: &App, of: Collection, query: &Query) -> Result<u64, Error> {
+    store(app, of)?.count(query).await.map_err(|failure| failure.into_error().doing(reading(of)))
+}
+
+/// Either it stands PUBLIC under a new `_id`, or nothing is there.
+pub async fn create<K: Kept>(app: &App, caller: &Caller, kept: K, fields: Map<String, Value>) -> Result<UserId, Error> {
+    store(app, K::OF)?;
+    settable(K::OF, fields.keys().map(String::as_str), &METADATA)?;
+    let mut names = kept.allow(None, Some(&fields)).await.map_err(|error| error.doing(K::DOING))?;
+    let name = fields.get(K::OF.marker()).and_then(Value::as_str).unwrap_or_default().to_owned();
+    names.push(held_name(K::HELD, &name));
+    let id = UserId::new(app.clock.now_ms());
+    let asked = app.asked(caller, K::KINDS[0], K::DOING, Some(&id), names.clone(), Answer::AtCommit);
+    let by = caller.origin.actor.clone();
+
+    let (known, called) = (kept.clone(), name.clone());
+    let made = app.sagas.run(asked, async move |saga: &mut Saga| {
+        hold(saga, &names, kept.allow(None, Some(&fields)).await?).await?;
+        saga.step(Over { of: K::OF, step: InsertUser { id: id.clone(), fields, by } }).await?;
+        kept.forget(&name);
+        Ok(id)
+    });
+    let made = made.await;
+    // Also where it was put back.
+    known.forget(&called);
+    made
+}
+
+/// Either it looks as asked for, or as before. Answers it as it became.
+pub async fn update<K: Kept>(
+    app: &App,
+    caller: &Caller,
+    kept: K,
+    id: &UserId,
+    body: Map<String, Value>,
+    only_if: Precondition,
+) -> Result<User, Error> {
+    let patch = Patch::parse(&body)?;
+    settable(K::OF, patch.members(), &[&METADATA[..], &[K::OF.marker()]].concat())?;
+    let row = get(app, K::OF, id).await.map_err(|error| error.doing(K::DOING))?;
+    only_if.require(&row)?;
+    let (_, after) = changed(&patch, &row, app.clock.now_ms())?;
+    let mut names = kept.allow(Some(&row), Some(&after.fields())).await.map_err(|error| error.doing(K::DOING))?;
+    let name = row.text(K::OF.marker()).unwrap_or_default().to_owned();
+    names.push(held_name(K::HELD, &name));
+    let asked = app.asked(caller, K::KINDS[1], K::DOING, Some(id), names.clone(), Answer::AtCommit);
+    let (id, by) = (id.clone(), caller.origin.actor.clone());
+
+    let (known, called) = (kept.clone(), name.clone());
+    let became = app.sagas.run(asked, async move |saga: &mut Saga| {
+        // Read again, now that nobody else of us may touch it.
+        let row = saga.view().document(K::OF, &id).await?.filter(|row| row.state == State::Public);
+        let row = row.ok_or_else(|| K::OF.not_found())?;
+        only_if.require(&row)?;
+        let (change, mut after) = changed(&patch, &row, saga.view().now_ms())?;
+        hold(saga, &names, kept.allow(Some(&row), Some(&after.fields())).await?).await?;
+        after.revision = saga.step(Over { of: K::OF, step: PatchUser::new(&row, change, &by) }).await?;
+        kept.forget(&name);
+        after.document.insert("updatedAt".to_owned(), after.revision.0.clone().into());
+        after.document.insert("updaterId".to_owned(), by.into());
+        Ok(after)
+    });
+    let became = became.await;
+    known.forget(&called);
+    became
+}
+
+/// Either it is gone, or it stands as before. It goes to TRASH first, where it counts no more and can be fetched from; its
+/// removal is promised.
+pub async fn delete<K: Kept>(
+    app: &App,
+    caller: &Caller,
+    kept: K,
+    id: &UserId,
+    only_if: Precondition,
+) -> Result<(), Error> {
+    let row = get(app, K::OF, id).await.map_err(|error| error.doing(K::DOING))?;
+    only_if.require(&row)?;
+    let mut names = kept.allow(Some(&row), None).await.map_err(|error| error.doing(K::DOING))?;
+    let name = row.text(K::OF.marker()).unwrap_or_default().to_owned();
+    names.push(held_name(K::HELD, &name));
+    let asked = app.asked(caller, K::KINDS[2], K::DOING, Some(id), names.clone(), Answer::AfterPromises);
+    let (id, by) = (id.clone(), caller.origin.actor.clone());
+
+    let (known, called) = (kept.clone(), name.clone());
+    let gone = app.sagas.run(asked, async move |saga: &mut Saga| {
+        let row = saga.view().document(K::OF, &id).await?.filter(|row| row.state == State::Public);
+        let row = row.ok_or_else(|| K::OF.not_found())?;
+        only_if.require(&row)?;
+        hold(saga, &names, kept.allow(Some(&row), None).await?).await?;
+        let (at, from, to) = (row.revision.clone(), row.state, State::Trash);
+        saga.step(Over { of: K::OF, step: MoveUser { id: id.clone(), at, from, to, by } }).await?;
+        kept.forget(&name);
+        // Somebody may have begun to use it while nobody knew that it would go.
+        kept.allow(Some(&row), None).await?;
+        saga.on_commit(DeleteDocument { of: K::OF, id })
+    });
+    let gone = gone.await;
+    known.forget(&called);
+    gone
+}
+
+/// What groups and roles may be called. Names that begin otherwise are ours.
+pub fn is_name(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=255).contains(&length) && text.trim() == text && !text.starts_with("__") && !text.contains(char::is_control)
+}
+
+/// There may be no catalogue of roles.
+fn store(app: &App, of: Collection) -> Result<&dyn Store, Error> {
+    app.systems.collection(of).map(AsRef::as_ref).ok_or_else(|| of.not_found())
+}
+
+fn reading(of: Collection) -> &'static str {
+    match of {
+        Collection::Users => "reading user",
+        Collection::Groups => "reading group",
+        Collection::Roles => "reading role",
+    }
+}
+
+fn settable<'a>(of: Collection, mut members: impl Iterator<Item = &'a str>, reserved: &[&str]) -> Result<(), Error> {
+    match members.find(|member| reserved.contains(member)) {
+        Some(member) if member == of.marker() => {
+            Err(Error::new(Code::NotSettable, format!("{member} stays as it was made")).field(member))
+        }
+        Some(member) => Err(Error::new(Code::NotSettable, format!("{member} is not set by callers")).field(member)),
+        None => Ok(()),
+    }
+}
+
+fn changed(patch: &Patch, row: &User, now_ms: i64) -> Result<(Change, User), Error> {
+    if let Some(member) = patch.dated().next() {
+        let pointer = format!("/$currentDate/{member}");
+        return Err(error::invalid(Code::InvalidPatch, pointer, "is no date"));
+    }
+    let change = patch.change(&row.document, now_ms)?;
+    let mut after = row.clone();
+    change.apply(&mut after.document);
+    Ok((change, after))
+}
+
+async fn hold(saga: &mut Saga, held: &[String], mut needed: Vec<String>) -> Result<(), Error> {
+    needed.retain(|name| !held.contains(name));
+    if needed.is_empty() { Ok(()) } else { saga.hold(needed).await }
+}

@@ -1,0 +1,158 @@
+//! Which group documents are taken: what stands in one, what the other groups say of the same members, who still uses it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{Fault, Group, Groups, schema::Property, schema::properties};
+use crate::{
+    access::Caller,
+    app::App,
+    documents::{self, Kept},
+    error::{Code, Error, Finding},
+    query::{Filter, Query},
+    store::Collection,
+    systems::Systems,
+    users::{User, UserId, rules::Precondition},
+};
+
+/// The members of a group document.
+const MEMBERS: [&str; 5] = ["userGroup", "label", "crudSchema", "authUserCreationDisabled", "passwordPolicy"];
+/// Held while any group is written, so that two cannot each give a member a type of its own.
+const TYPES: &str = "groups";
+
+/// `group-exists`, `invalid-schema`, `field-type-conflict`.
+pub async fn create(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<UserId, Error> {
+    documents::create(app, caller, Written::of(app), fields).await
+}
+
+/// As [`create`]; `userGroup` stays.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: &UserId,
+    body: Map<String, Value>,
+    only_if: Precondition,
+) -> Result<User, Error> {
+    documents::update(app, caller, Written::of(app), id, body, only_if).await
+}
+
+/// `group-in-use` while there is a user in it, in whatever state.
+pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Precondition) -> Result<(), Error> {
+    documents::delete(app, caller, Written::of(app), id, only_if).await
+}
+
+#[derive(Clone)]
+struct Written {
+    groups: Groups,
+    systems: Systems,
+}
+
+impl Written {
+    fn of(app: &App) -> Self {
+        Self { groups: app.groups.clone(), systems: app.systems.clone() }
+    }
+
+    /// Whether another group gives one of its members another type.
+    async fn fits_the_others(&self, group: &Group) -> Result<(), Error> {
+        let others = self.groups.documents().await?;
+        let others = others.iter().filter(|other| other.get("userGroup").and_then(Value::as_str) != Some(&group.name));
+        for other in others {
+            let theirs = properties(other.get("crudSchema").and_then(|schema| schema.get("properties")));
+            if let Some(field) = conflict(&group.schema.properties, &theirs) {
+                let whose = other.get("userGroup").and_then(Value::as_str).unwrap_or_default();
+                let message = format!("The group {whose} gives the member {field} another type");
+                return Err(Error::new(Code::FieldTypeConflict, message).field(field));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Kept for Written {
+    const OF: Collection = Collection::Groups;
+    const KINDS: [&'static str; 3] = ["create-group", "update-group", "delete-group"];
+    const DOING: &'static str = "changing group";
+    const HELD: &'static str = "group";
+
+    async fn allow(&self, before: Option<&User>, after: Option<&Map<String, Value>>) -> Result<Vec<String>, Error> {
+        let view = self.systems.view();
+        let Some(fields) = after else {
+            let name = before.map(User::group).unwrap_or_default();
+            let users = Query::everybody_where(Filter::equals("userGroup", name));
+            return match view.count(Collection::Users, &users).await? {
+                0 => Ok(Vec::new()),
+                count => Err(Error::new(Code::GroupInUse, format!("The group is in use: it has {count} users"))),
+            };
+        };
+        let group = read(before, fields)?;
+        if before.is_none() && !self.systems.groups.find(&[("userGroup", &group.name)]).await?.is_empty() {
+            return Err(Self::OF.taken("userGroup"));
+        }
+        self.fits_the_others(&group).await?;
+        Ok(vec![TYPES.to_owned()])
+    }
+
+    fn forget(&self, name: &str) {
+        self.groups.forget(name);
+    }
+}
+
+/// The group that such a document makes; `validation-failed` and `invalid-schema` with pointers into it.
+fn read(before: Option<&User>, fields: &Map<String, Value>) -> Result<Group, Error> {
+    let mut findings = Vec::new();
+    let mut wrong = |pointer: &str, keyword: &str, message: &str| {
+        let (pointer, keyword, message) = (pointer.to_owned(), keyword.to_owned(), message.to_owned());
+        findings.push(Finding { pointer, keyword, message });
+    };
+    for (name, value) in fields {
+        // What somebody else has put beside is his.
+        let theirs = before.is_some_and(|row| row.document.get(name) == Some(value));
+        if !MEMBERS.contains(&name.as_str()) && !theirs {
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            wrong(&pointer, "unknown-member", "is no member of a group");
+        }
+    }
+    for name in ["userGroup", "label"] {
+        match fields.get(name).map(Value::as_str) {
+            None if before.is_some_and(|row| !row.document.contains_key(name)) => {}
+            None => wrong("", "required", &format!("{name} is required")),
+            Some(None) => wrong(&format!("/{name}"), "type", "must be a string"),
+            Some(Some(text)) if !documents::is_name(text) => {
+                wrong(&format!("/{name}"), "pattern", "must be 1 to 255 characters and begin otherwise than with __")
+            }
+            Some(Some(_)) => {}
+        }
+    }
+    match fields.get("crudSchema") {
+        None => wrong("", "required", "crudSchema is required"),
+        Some(Value::Object(_)) => {}
+        Some(_) => wrong("/crudSchema", "type", "must be an object"),
+    }
+    if fields.get("authUserCreationDisabled").is_some_and(|value| !value.is_boolean()) {
+        wrong("/authUserCreationDisabled", "type", "must be true or false");
+    }
+    if !findings.is_empty() {
+        let mut error = Error::new(Code::ValidationFailed, "This is no group document");
+        findings.truncate(20);
+        error.findings = findings;
+        return Err(error);
+    }
+    Group::compile(fields).map_err(refused)
+}
+
+/// What is wrong with a schema, told to who sent it.
+pub fn refused(fault: Fault) -> Error {
+    let Fault { pointer, message } = fault;
+    let mut error = Error::new(Code::InvalidSchema, format!("{pointer}: {message}"));
+    error.findings = vec![Finding { pointer, keyword: "invalid-schema".to_owned(), message }];
+    error
+}
+
+/// The first member to which both give a type, and not the same.
+fn conflict<'a>(one: &'a BTreeMap<String, Property>, two: &BTreeMap<String, Property>) -> Option<&'a str> {
+    let typed = |(name, property): (&'a String, &'a Property)| Some((name, property.types.as_ref()?));
+    let other = |name: &String| two.get(name).and_then(|property| property.types.as_ref());
+    let mut typed = one.iter().filter_map(typed);
+    typed.find(|(name, types)| other(name).is_some_and(|other| other != *types)).map(|(name, _)| name.as_str())
+}
