@@ -38,7 +38,7 @@ use self::{
 };
 
 /// Fewer cells than this is a failure. More asks to raise it.
-const FLOOR: usize = 66;
+const FLOOR: usize = 128;
 /// Most of the time is waiting.
 const AT_ONCE: usize = 6;
 
@@ -158,6 +158,10 @@ async fn names_are_free(world: &World, program: &Program, asked: Asked, done: bo
     let expected = match (asked, done) {
         (Asked::Create, false) | (Asked::Update, _) => 200,
         (Asked::Create, true) | (Asked::CreateRefused, _) => 409,
+        (Asked::Adopt, false) => 200,
+        (Asked::Adopt | Asked::Register, true) => 409,
+        (Asked::Register | Asked::Restore, false) | (Asked::SoftDelete, _) => 204,
+        (Asked::Restore, true) => 400,
         (Asked::Delete, false) => 204,
         (Asked::Delete, true) => 404,
     };

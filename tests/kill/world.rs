@@ -10,7 +10,7 @@ use user_manager::{
     clock::Clock,
     config::Config,
     identity::Account,
-    users::{self, create::Draft},
+    users::{self, UserId, create::Draft},
 };
 
 use crate::{
@@ -41,12 +41,26 @@ pub enum Asked {
     Create,
     /// The provider has the name already, the store does not.
     CreateRefused,
+    /// Of an identity that exists.
+    Adopt,
+    Register,
     Update,
+    Restore,
+    SoftDelete,
     Delete,
 }
 
 impl Asked {
-    pub const ALL: [Self; 4] = [Self::Create, Self::CreateRefused, Self::Update, Self::Delete];
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::CreateRefused,
+        Self::Adopt,
+        Self::Register,
+        Self::Update,
+        Self::Restore,
+        Self::SoftDelete,
+        Self::Delete,
+    ];
 }
 
 /// Users, identities and grants by what people are called, without what differs from run to run.
@@ -57,8 +71,12 @@ pub struct World {
     settings: Vec<(String, String)>,
     crud: Option<Twin<Crud>>,
     keycloak: Option<Twin<Keycloak>>,
-    /// `_id` of whom operations are about.
+    /// `_id` of whom operations are about: of one with an identity, of one without, of one in TRASH.
     ada: String,
+    shelved: String,
+    trashed: String,
+    /// `authUserId` without a user.
+    lonely: String,
 }
 
 impl World {
@@ -98,9 +116,15 @@ impl World {
             mark: Some("seed".to_owned()),
             revision: None,
         };
-        identity.create(identity.choose_id().as_ref(), &lonely, None).await.unwrap();
+        let lonely = identity.create(identity.choose_id().as_ref(), &lonely, None).await.unwrap();
+        let caller = Caller::inside("test", "system", "seed");
+        let fields = json!({ "userGroup": "users", "email": "shelved@example.org" }).as_object().unwrap().clone();
+        let shelved = users::create_user_only(&app, &caller, Draft { fields, ..Draft::default() }).await.unwrap();
+        let trashed = person(&app, "users", "trashed@example.org", None, &[]).await;
+        users::change_state(&app, &caller, &UserId::parse(&trashed).unwrap(), users::State::Trash).await.unwrap();
         app.stop().await;
-        Self { state, settings, crud, keycloak, ada }
+        let shelved = shelved.to_string();
+        Self { state, settings, crud, keycloak, ada, shelved, trashed, lonely }
     }
 
     /// A new life of the program.
@@ -118,10 +142,19 @@ impl World {
     pub async fn ask(&self, program: &Program, asked: Asked) -> Option<(u16, Value)> {
         let token = self.token(program).await;
         let ada = format!("/users/{}", self.ada);
+        let (restore, soft_delete) = (format!("/users/{}/restore", self.trashed), format!("{ada}/soft-delete"));
         let create = |username: &str| json!({ "userGroup": "users", "email": "new@example.org", "username": username });
         let (method, path, body) = match asked {
             Asked::Create => (Method::POST, "/users/", Some(create("new"))),
             Asked::CreateRefused => (Method::POST, "/users/", Some(create("lonely"))),
+            Asked::Adopt => {
+                // Which blocks it.
+                let fields = json!({ "userGroup": "users", "authUserId": self.lonely, "blocked": true });
+                (Method::POST, "/users/with-id", Some(fields))
+            }
+            Asked::Register => (Method::POST, "/users/register", Some(json!({ "_id": self.shelved }))),
+            Asked::Restore => (Method::POST, restore.as_str(), Some(json!({}))),
+            Asked::SoftDelete => (Method::POST, soft_delete.as_str(), Some(json!({}))),
             Asked::Update => {
                 let set = json!({ "name": "Countess", "email": "countess@example.org", "blocked": true });
                 (Method::PATCH, ada.as_str(), Some(json!({ "$set": set })))
