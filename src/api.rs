@@ -15,6 +15,7 @@ pub mod server;
 mod target;
 mod tokens;
 mod users;
+mod wanted;
 mod wire;
 
 use std::{net::IpAddr, sync::Arc};
@@ -35,6 +36,8 @@ use crate::{
 const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
 const USERS: &str = "/users";
+/// Where reads take the query language, whose parameters are judged by who reads it.
+const SPEAKING: [&str; 3] = ["/users", "/users/count", "/users/{id}"];
 
 /// Everything that answers, over one app. Cheap to copy.
 #[derive(Clone)]
@@ -59,7 +62,8 @@ fn routes(app: Arc<App>) -> Router {
     Router::new()
         .route("/oauth/token", post(tokens::log_in))
         .route("/.well-known/jwks.json", get(tokens::key_set))
-        .route(USERS, post(users::create))
+        .route(USERS, get(users::list).post(users::create))
+        .route("/users/count", get(users::count))
         .route("/users/with-id", post(users::create_with_id))
         .route("/users/register", post(users::register))
         .route("/users/{id}", get(users::get).patch(users::update).delete(users::delete))

@@ -20,6 +20,7 @@ use crate::{
     idempotency::Codes,
     identity::{self, Identity},
     outcome::Failure,
+    proxy::Proxy,
     retention,
     roles::Roles,
     saga::{Answer, Asked, Interrupted, Limits, Sagas},
@@ -55,6 +56,8 @@ pub struct App {
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
     pub health: Health,
+    /// Where users are at a CRUD service: what answers the reads of callers.
+    pub proxy: Option<Proxy>,
     state: Arc<Sqlite>,
     draining: AtomicBool,
     /// Held as long as we live.
@@ -82,7 +85,7 @@ impl App {
     pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Arc<Self>, OpenError> {
         let lock = Lock::take(&config.data_dir, config.state_lock_wait, &clock).await?;
         let state = Sqlite::open(&config.state_file, clock.clone())?;
-        let Stores { users, groups, roles } = open_stores(&config, &state, &clock).await?;
+        let Stores { users, groups, roles, proxy } = open_stores(&config, &state, &clock).await?;
         if groups.name() == "embedded" {
             built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.map_err(not_put)?;
         }
@@ -99,6 +102,7 @@ impl App {
         };
         let mut app = Self::assemble(config, systems, state).await?;
         app.own_identities = own_identities;
+        app.proxy = proxy;
         app._lock = Some(lock);
         let app = Arc::new(app);
         app.sagas.recover().await?;
@@ -141,6 +145,7 @@ impl App {
             groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,
+            proxy: None,
             health: Health::default(),
             draining: AtomicBool::new(false),
             _lock: None,
@@ -207,6 +212,7 @@ pub struct Stores {
     pub groups: Arc<dyn Store>,
     /// Where there is a catalogue.
     pub roles: Option<Arc<dyn Store>>,
+    pub proxy: Option<Proxy>,
 }
 
 /// Those which the settings name.
@@ -214,19 +220,25 @@ pub async fn open_stores(config: &Config, state: &Arc<Sqlite>, clock: &Clock) ->
     use store::{Collection, crud_service::CrudService, embedded::Embedded};
     Ok(match &config.store {
         config::Store::Embedded => Stores {
-            users: Arc::new(Embedded::open(state.clone(), &config.unique_fields).await?),
+            users: Arc::new(
+                Embedded::open(state.clone(), &config.unique_fields).await?.with_patience(config.query_timeout),
+            ),
             groups: Arc::new(Embedded::open_collection(state.clone(), Collection::Groups).await?),
             roles: Some(Arc::new(Embedded::open_collection(state.clone(), Collection::Roles).await?)),
+            proxy: None,
         },
         config::Store::CrudService { base, users_path, groups_path, roles_path } => {
-            let open = |path: &str, of: Collection| -> Result<Arc<dyn Store>, OpenError> {
+            let open = |path: &str, of: Collection| -> Result<Arc<CrudService>, OpenError> {
                 let driver = CrudService::new(base, path, &config.calls, clock.clone()).map_err(OpenError::Driver)?;
                 Ok(Arc::new(driver.keeping(of)))
             };
+            let users = open(users_path, Collection::Users)?;
+            let roles = roles_path.as_ref().map(|path| open(path, Collection::Roles)).transpose()?;
             Stores {
-                users: open(users_path, Collection::Users)?,
+                proxy: Some(Proxy::new(users.clone())),
+                users,
                 groups: open(groups_path, Collection::Groups)?,
-                roles: roles_path.as_ref().map(|path| open(path, Collection::Roles)).transpose()?,
+                roles: roles.map(|roles| roles as Arc<dyn Store>),
             }
         }
     })

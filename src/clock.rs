@@ -61,6 +61,21 @@ impl Clock {
     }
 }
 
+/// How long work of ours has really been going on, whatever the clock says: to limit what may be done, never to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A UUID of version 7 (RFC 9562 5.7): sorts by that time, the rest is random.
 pub fn uuid(ms: i64) -> uuid::Uuid {
     let ms = u64::try_from(ms).unwrap_or_default();

@@ -50,6 +50,8 @@ pub struct Config {
     pub admin_password: Option<SecretString>,
     pub store: Store,
     pub unique_fields: Vec<String>,
+    /// For one list or count over our own state.
+    pub query_timeout: Duration,
     pub identity: Identity,
     /// Delete the identity, or only block it.
     pub auth_hard_delete: bool,

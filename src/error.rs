@@ -67,6 +67,7 @@ pub enum Code {
     MethodNotAllowed,
     InvalidParameter,
     InvalidQuery,
+    QueryTooCostly,
     ValidationFailed,
     NotSettable,
     GroupUnknown,
@@ -144,6 +145,7 @@ impl Code {
             Self::MethodNotAllowed => ("method-not-allowed", S::METHOD_NOT_ALLOWED),
             Self::InvalidParameter => ("invalid-parameter", S::BAD_REQUEST),
             Self::InvalidQuery => ("invalid-query", S::BAD_REQUEST),
+            Self::QueryTooCostly => ("query-too-costly", S::BAD_REQUEST),
             Self::ValidationFailed => ("validation-failed", S::BAD_REQUEST),
             Self::NotSettable => ("not-settable", S::BAD_REQUEST),
             Self::ExpirationPast => ("expiration-past", S::BAD_REQUEST),
@@ -294,6 +296,10 @@ pub fn idempotency_running() -> Error {
 /// Of an operation that recovery put back.
 pub fn interrupted() -> Error {
     Error::new(Code::Interrupted, "The process that carried this out ended in the middle; everything was put back")
+}
+
+pub fn query_too_costly() -> Error {
+    Error::new(Code::QueryTooCostly, "The query takes too long: add a condition on an indexed field")
 }
 
 pub fn state_unavailable() -> Error {

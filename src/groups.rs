@@ -3,6 +3,7 @@
 
 pub mod built_in;
 pub mod documents;
+mod fields;
 mod schema;
 pub mod trial;
 
@@ -44,6 +45,8 @@ struct Inside {
     seen: Mutex<HashMap<String, Seen>>,
     /// So often was something forgotten.
     forgotten: AtomicU64,
+    /// What users may have, over all groups.
+    fields: Mutex<Option<fields::Found>>,
 }
 
 /// A group, or why its document makes none.
@@ -79,7 +82,15 @@ impl Groups {
             }
         }
         let (seen, forgotten) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inside { store, clock, otherwise, documents_otherwise, seen, forgotten })))
+        Ok(Self(Arc::new(Inside {
+            store,
+            clock,
+            otherwise,
+            documents_otherwise,
+            seen,
+            forgotten,
+            fields: Mutex::default(),
+        })))
     }
 
     /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none,
@@ -176,11 +187,16 @@ impl Groups {
     pub fn forget(&self, name: &str) {
         let mut seen = self.0.seen();
         self.0.forgotten.fetch_add(1, Ordering::SeqCst);
+        *self.0.fields() = None;
         seen.remove(name);
     }
 }
 
 impl Inside {
+    fn fields(&self) -> MutexGuard<'_, Option<fields::Found>> {
+        self.fields.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,7 @@ pub mod events;
 pub mod groups;
 pub mod idempotency;
 pub mod operations;
+pub mod proxy;
 pub mod retention;
 pub mod roles;
 pub mod saga;

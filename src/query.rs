@@ -3,14 +3,19 @@
 
 mod compare;
 mod evaluate;
+mod fields;
+pub mod parse;
 mod pattern;
 pub mod print;
+mod projection;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use compare::{Key, sort_key};
+pub use fields::{Fields, Kind};
 pub use pattern::Pattern;
+pub use projection::Projection;
 
 /// Which documents, in which order, from where to where.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,9 +3,11 @@
 
 mod call;
 mod fault;
+mod passage;
 
 pub use call::{Answer, Body, Call, Repeat};
 pub use fault::{Error, What};
+pub use passage::Passed;
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +16,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Method, header};
+use reqwest::{Client, header};
 use tracing::Instrument;
 use url::Url;
 
@@ -35,16 +37,17 @@ const SENDINGS: u32 = 3;
 /// The shortest wait after being told to wait, so that `Retry-After: 0` is no busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
-/// One other system, and the connections to it.
+/// One other system, and the connections to it. Cheap to copy.
+#[derive(Clone)]
 pub struct Remote {
     /// As the sentences name it: `CRUD`, `Auth`.
     system: &'static str,
     /// Without a closing slash.
-    base: String,
+    base: Arc<str>,
     client: Client,
     clock: Clock,
     timeout: Duration,
-    made: Mutex<BTreeMap<String, u64>>,
+    made: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl Remote {
@@ -75,18 +78,17 @@ impl Remote {
         };
         Ok(Self {
             system,
-            base: base.as_str().trim_end_matches('/').to_owned(),
+            base: base.as_str().trim_end_matches('/').into(),
             client: client.build().map_err(|error| format!("no client for {system}: {error}"))?,
             clock,
             timeout: calls.call_timeout,
-            made: Mutex::default(),
+            made: Arc::default(),
         })
     }
 
     /// Sends it, and again where [`Repeat`] and the answer allow, until there is an answer or `CALL_TIMEOUT` is over.
     pub async fn send(&self, call: Call) -> Result<Answer, Error> {
-        let line =
-            Arc::new(Line { system: self.system, method: method(&call.method), template: call.template.clone() });
+        let line = Arc::new(Line::of(self.system, &call));
         let span = tracing::debug_span!("call", system = self.system, method = line.method, template = %line.template);
         async {
             let began = self.clock.now_ms();
@@ -148,25 +150,8 @@ impl Remote {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the place that sends")]
     async fn send_once(&self, call: &Call, url: &Url, line: &Arc<Line>) -> Result<Answer, What> {
-        let request = call.request(&self.client, url).map_err(|error| {
-            tracing::error!(error = %error.without_url(), "a request that cannot be built");
-            What::NotSent
-        })?;
-        *self
-            .made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(format!("{} {}", line.method, line.template))
-            .or_default() += 1;
-        let mut response = self.client.execute(request).await.map_err(|error| {
-            // Only a connection that never stood is proof that nothing left. The client itself sends again what it could
-            // not even begin to write on a connection that had gone stale.
-            let what = if error.is_connect() { What::NotSent } else { What::NoAnswer };
-            tracing::debug!(error = ?error.without_url(), "no answer");
-            what
-        })?;
+        let mut response = self.execute(call, url, line).await?;
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(fault::Wait::parse);
         let location =
@@ -184,6 +169,29 @@ impl Remote {
     }
 }
 
+impl Remote {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that sends")]
+    async fn execute(&self, call: &Call, url: &Url, line: &Line) -> Result<reqwest::Response, What> {
+        let request = call.request(&self.client, url).map_err(|error| {
+            tracing::error!(error = %error.without_url(), "a request that cannot be built");
+            What::NotSent
+        })?;
+        *self
+            .made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(format!("{} {}", line.method, line.template))
+            .or_default() += 1;
+        self.client.execute(request).await.map_err(|error| {
+            // Only a connection that never stood is proof that nothing left. The client itself sends again what it could
+            // not even begin to write on a connection that had gone stale.
+            let what = if error.is_connect() { What::NotSent } else { What::NoAnswer };
+            tracing::debug!(error = ?error.without_url(), "no answer");
+            what
+        })
+    }
+}
+
 enum Cut {
     Lost,
     TooLong,
@@ -198,13 +206,6 @@ async fn read(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, C
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
-}
-
-/// The few methods that there are, as words that live for ever.
-fn method(method: &Method) -> &'static str {
-    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let words = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-    known.iter().position(|one| one == method).map_or("HEAD", |at| words[at])
 }
 
 impl What {

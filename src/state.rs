@@ -8,7 +8,7 @@ pub mod sqlite;
 pub use journal::Journal;
 pub use ledger::Ledger;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -25,10 +25,15 @@ pub enum Error {
     /// A commit failed: nobody can say what is on the disk. The process must end; the next start looks.
     #[error("a write of the state failed and must not be repeated: {0}")]
     Fatal(String),
+    #[error("a query took longer than it may")]
+    TooCostly,
 }
 
 impl From<Error> for crate::error::Error {
     fn from(error: Error) -> Self {
+        if matches!(error, Error::TooCostly) {
+            return crate::error::query_too_costly();
+        }
         tracing::error!(%error, "state");
         crate::error::state_unavailable()
     }
@@ -139,11 +144,16 @@ pub trait Documents: Send + Sync + 'static {
     /// By the exact value of an indexed or unique field, at most 100. Nothing for any other field.
     async fn find(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Vec<Document>, Error>;
 
-    /// Those that are meant, each as [`Document::whole`].
-    async fn list(&self, of: &Arc<Collection>, query: &Query) -> Result<Vec<Map<String, Value>>, Error>;
+    /// Those that are meant, each as [`Document::whole`]. `TooCostly` when it takes longer than `within`.
+    async fn list(
+        &self,
+        of: &Arc<Collection>,
+        query: &Query,
+        within: Duration,
+    ) -> Result<Vec<Map<String, Value>>, Error>;
 
-    /// How many are meant, whatever the limit.
-    async fn count(&self, of: &Arc<Collection>, query: &Query) -> Result<u64, Error>;
+    /// How many are meant, whatever the limit. `TooCostly` as above.
+    async fn count(&self, of: &Arc<Collection>, query: &Query, within: Duration) -> Result<u64, Error>;
 
     /// By the folded value in any field of the namespace with that field.
     async fn find_unique(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Option<Document>, Error>;

@@ -8,6 +8,7 @@ pub mod create_identity;
 pub mod delete;
 pub mod expire;
 pub mod grant;
+pub mod list;
 pub mod passwords;
 pub mod register;
 pub mod rules;
@@ -21,6 +22,7 @@ pub use create::{create, create_user_only};
 pub use create_identity::create_identity;
 pub use delete::delete;
 pub use grant::grant;
+pub use list::{count, get, get_if, list};
 pub use register::register;
 pub use soft_delete::soft_delete;
 pub use update::update;
@@ -32,13 +34,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    access::Caller,
-    app::App,
-    clock,
-    error::{self, Error},
-    fold::fold,
-};
+use crate::{clock, fold::fold};
 
 /// `_id`: 24 lower-case hex digits, the first eight the seconds since 1970. Names the person everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -222,11 +218,4 @@ impl Change {
 /// `email:<folded>`, `username:<folded>`: what an operation holds so that nobody else can take it meanwhile.
 pub fn held_name(field: &str, value: &str) -> String {
     format!("{field}:{}", fold(value))
-}
-
-/// One user, in any state that `states` names, inside the caller's row filter.
-pub async fn get(app: &App, caller: &Caller, id: &UserId) -> Result<User, Error> {
-    let found =
-        app.systems.store.get(id, &caller.rows).await.map_err(|failure| failure.into_error().doing("reading user"))?;
-    found.filter(|user| user.state == State::Public).ok_or_else(error::user_not_found)
 }

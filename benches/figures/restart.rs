@@ -147,7 +147,7 @@ fn first_life(config: &Arc<Config>, size: Size) {
 
 async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
     let clock = Clock::system();
-    let Stores { users, groups, roles } = open_stores(config, state, &clock).await.unwrap();
+    let Stores { users, groups, roles, .. } = open_stores(config, state, &clock).await.unwrap();
     built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.unwrap();
     let roles = Roles::new(roles, clock.clone());
     let identity: Arc<dyn Identity> = match &config.identity {

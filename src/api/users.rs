@@ -17,6 +17,7 @@ use super::{
     keyed::Keyed,
     no_route,
     target::{OfUser, Postponed},
+    wanted::{Count, List, One, Wanted},
 };
 use crate::{
     access::{
@@ -111,9 +112,38 @@ pub async fn get(
     Allowed { caller, .. }: Allowed<UsersRead>,
     OfUser(id): OfUser,
     known: IfNoneMatch,
+    asked: Wanted<One>,
 ) -> Result<Response, Error> {
-    let user = users::get(&app, &caller, &id).await?;
+    if let Some(proxy) = &app.proxy {
+        return proxy.get(&id, &asked.parameters, &caller.rows).await;
+    }
+    let mut user = users::get_if(&app, &caller, &id, asked.query).await?;
+    asked.projection.cut(&mut user.document);
     Ok(known.answer(&user))
+}
+
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersRead>,
+    asked: Wanted<List>,
+) -> Result<Response, Error> {
+    if let Some(proxy) = &app.proxy {
+        return proxy.list(&asked.parameters, &caller.rows).await;
+    }
+    let mut found = users::list(&app, &caller, asked.query).await?;
+    found.iter_mut().for_each(|user| asked.projection.cut(&mut user.document));
+    Ok(frame::json(&found.iter().map(|user| &user.document).collect::<Vec<_>>()))
+}
+
+pub async fn count(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersRead>,
+    asked: Wanted<Count>,
+) -> Result<Response, Error> {
+    match &app.proxy {
+        Some(proxy) => proxy.count(&asked.parameters, &caller.rows).await,
+        None => Ok(frame::json(&users::count(&app, &caller, asked.query).await?)),
+    }
 }
 
 pub async fn update(

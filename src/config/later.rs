@@ -124,7 +124,6 @@ pub const LATER: &[Later] = &[
     later("DEFAULT_LOCALE", SESSIONS, Switch("en")),
 
     later("MAX_IN_FLIGHT", FIT, Size),
-    later("QUERY_TIMEOUT", USERS, Size),
 
     later("CRUD_TIMEOUT", REAL, Size),
     later("AUTH_TIMEOUT", REAL, Size),

@@ -89,6 +89,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         raw.crud_insert,
     );
     let unique_fields = r.read("UNIQUE_FIELDS", raw.unique_fields, values::unique_fields);
+    let query_timeout = r.read("QUERY_TIMEOUT", raw.query_timeout, values::some_time);
     let identity = identity(
         r,
         RawIdentity {
@@ -142,6 +143,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         admin_password,
         store: store?,
         unique_fields: unique_fields?,
+        query_timeout: query_timeout?,
         identity,
         auth_hard_delete: auth_hard_delete?,
         token: token?,

@@ -153,6 +153,19 @@ pub(super) struct Line {
     pub(super) template: String,
 }
 
+impl Line {
+    pub(super) fn of(system: &'static str, call: &Call) -> Self {
+        Self { system, method: word(&call.method), template: call.template.clone() }
+    }
+}
+
+/// The few methods that there are, as words that live for ever.
+fn word(method: &Method) -> &'static str {
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let words = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    known.iter().position(|one| one == method).map_or("HEAD", |at| words[at])
+}
+
 /// A 2xx, read to its end.
 #[derive(Clone)]
 pub struct Answer {

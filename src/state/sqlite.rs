@@ -30,11 +30,18 @@ use crate::clock::Clock;
 
 pub use self::writer::{Batch, Synchronous, Writing};
 
+/// Threads that read what is found at once.
+const READERS: usize = 4;
+/// Threads that look through whole collections.
+const QUERIES: usize = 2;
+
 /// The open state. The last one to let go of it waits until the file is closed, so that it can be opened anew at once.
 pub struct Sqlite {
     clock: Clock,
     // Before the writer, which folds the log of changes into the file when nobody reads it any more.
     readers: Readers,
+    /// For what may take its time, so that it keeps nobody else waiting.
+    queries: Readers,
     writer: Writer,
 }
 
@@ -72,9 +79,10 @@ impl Sqlite {
         migrations::bring_up_to_date(&mut connection, file)?;
         // The log of changes is there by now, but SQLite overlooks it when its name is not made durable.
         File::open(directory(file)).and_then(|directory| directory.sync_all()).map_err(|error| unusable(&error))?;
-        let readers = Readers::start(file).map_err(|error| unusable(&error))?;
+        let readers = Readers::start(file, "state-reader", READERS).map_err(|error| unusable(&error))?;
+        let queries = Readers::start(file, "state-query", QUERIES).map_err(|error| unusable(&error))?;
         let writer = Writer::start(connection, writing).map_err(|error| unusable(&error))?;
-        Ok(Arc::new(Self { clock, readers, writer }))
+        Ok(Arc::new(Self { clock, readers, queries, writer }))
     }
 
     /// Ends with a sentence when a commit has failed and nobody can say what is on the disk: the process must end, the

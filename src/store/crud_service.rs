@@ -3,7 +3,10 @@
 
 mod names;
 mod pages;
+mod reading;
 mod shape;
+
+pub use reading::Reading;
 
 use std::time::Duration;
 

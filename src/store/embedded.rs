@@ -4,7 +4,7 @@
 //! Unique is a value when it is folded (`Ada@X.org` is taken where `ada@x.org` stands), in every state, each field for
 //! itself; but somebody who is DELETED and has no identity keeps nobody from having his. What is looked up with [`Store::find`] is compared as it is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -20,12 +20,16 @@ use crate::{
 };
 
 /// Fields that users are looked up by, whether they are unique or not.
-const LOOKED_UP: [&str; 3] = ["authUserId", "email", "username"];
+const LOOKED_UP: [&str; 4] = ["authUserId", "email", "userGroup", "username"];
+/// For a list or a count, where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct Embedded {
     documents: Arc<dyn Documents>,
     users: Arc<Collection>,
     of: super::Collection,
+    /// For a list or a count.
+    patience: Duration,
 }
 
 impl Embedded {
@@ -38,14 +42,19 @@ impl Embedded {
         let released = Some(Released { field: "__STATE__", value: "DELETED", lacks: "authUserId" });
         let of = super::Collection::Users;
         let users = documents.define(Collection { name: of.name(), unique, indexed, released }).await?;
-        Ok(Self { documents, users, of })
+        Ok(Self { documents, users, of, patience: PATIENCE })
     }
 
     /// Another collection over that state.
     pub async fn open_collection(documents: Arc<dyn Documents>, of: super::Collection) -> Result<Self, state::Error> {
         let unique = of.unique().iter().map(|&field| vec![field.to_owned()]).collect();
         let users = Collection { name: of.name(), unique, indexed: Vec::new(), released: None };
-        Ok(Self { users: documents.define(users).await?, documents, of })
+        Ok(Self { users: documents.define(users).await?, documents, of, patience: PATIENCE })
+    }
+
+    /// The same, but that a list or a count may take so long.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where the user stands at that revision, what `edit` makes of his body.
@@ -119,12 +128,12 @@ impl Store for Embedded {
     }
 
     async fn list(&self, query: &Query) -> Outcome<Vec<User>> {
-        let bodies = self.documents.list(&self.users, query).await?;
+        let bodies = self.documents.list(&self.users, query, self.patience).await?;
         bodies.into_iter().map(whole).collect()
     }
 
     async fn count(&self, query: &Query) -> Outcome<u64> {
-        Ok(self.documents.count(&self.users, query).await?)
+        Ok(self.documents.count(&self.users, query, self.patience).await?)
     }
 
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
@@ -216,7 +225,7 @@ mod tests {
         assert_eq!(user.revision.0, user.document["updatedAt"]);
         let mut shown = user.document.clone();
         shown.retain(|field, _| !field.ends_with("At"));
-        let expected = json!({"_id": ADA, "email": "Ada@x.org", "userGroup": "guests", "__STATE__": "PUBLIC",
+        let expected = json!({"_id": ADA, "email": "Ada@x.org", "userGroup": "guests", "__STATE__": "TRASH",
             "creatorId": "boss", "updaterId": "boss"});
         assert_eq!(Value::Object(shown), expected);
 

@@ -12,6 +12,7 @@ mod history;
 mod keys;
 mod last_admin;
 mod life;
+mod lists;
 mod names;
 mod passwords;
 mod pending;

@@ -1,10 +1,11 @@
 //! Documents in tables: the body as JSON text, beside it the values that are unique or looked up.
 //! Which values those are is told by the collection; how they are written and taken away: [`values`].
 
+mod lower;
 mod select;
 mod values;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
@@ -91,14 +92,19 @@ impl Documents for Sqlite {
         .await
     }
 
-    async fn list(&self, of: &Arc<Collection>, query: &Query) -> Result<Vec<Map<String, Value>>, Error> {
+    async fn list(
+        &self,
+        of: &Arc<Collection>,
+        query: &Query,
+        within: Duration,
+    ) -> Result<Vec<Map<String, Value>>, Error> {
         let (of, query) = (Arc::clone(of), query.clone());
-        self.read(move |connection| select::list(connection, &of, &query)).await
+        self.queries.read_within(within, move |connection| select::list(connection, &of, &query)).await
     }
 
-    async fn count(&self, of: &Arc<Collection>, query: &Query) -> Result<u64, Error> {
+    async fn count(&self, of: &Arc<Collection>, query: &Query, within: Duration) -> Result<u64, Error> {
         let (of, query) = (Arc::clone(of), query.clone());
-        self.read(move |connection| select::count(connection, &of, &query)).await
+        self.queries.read_within(within, move |connection| select::count(connection, &of, &query)).await
     }
 
     async fn find_unique(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Option<Document>, Error> {

@@ -71,7 +71,7 @@ impl Promise for DropGrants {
 
 fn failure(error: state::Error) -> Failure {
     match error {
-        state::Error::Unavailable(_) => Failure::not_done(error.into()),
+        state::Error::Unavailable(_) | state::Error::TooCostly => Failure::not_done(error.into()),
         state::Error::Fatal(_) => Failure::unknown(error.into()),
     }
 }

@@ -80,7 +80,9 @@ async fn a_closing_slash_means_the_same_and_another_method_is_told_which_are_kno
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert_ne!(head.header("content-length"), Some("0"), "{path}");
     }
-    for (path, allow) in [("/users", "POST"), ("/users/7/", "GET,HEAD,PATCH,DELETE"), ("/operations", "GET,HEAD")] {
+    for (path, allow) in
+        [("/users", "GET,HEAD,POST"), ("/users/7/", "GET,HEAD,PATCH,DELETE"), ("/operations", "GET,HEAD")]
+    {
         let answer = door.send("PUT", path, Some(&door.admin.token), None).await;
         assert_eq!((answer.status, answer.code().as_str()), (405, "method-not-allowed"), "{path}");
         assert_eq!(answer.header("allow"), Some(allow), "{path}");

@@ -209,7 +209,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
     let pairs = [("DATA_DIR".to_owned(), directory.to_str().unwrap().to_owned())];
     let config = Config::resolve(pairs).unwrap().config;
     let state = Sqlite::open(&directory.join(DATABASE), hand.clock())?;
-    let Stores { users, groups, roles } = open_stores(&config, &state, &hand.clock()).await?;
+    let Stores { users, groups, roles, .. } = open_stores(&config, &state, &hand.clock()).await?;
     built_in::put(state.as_ref(), groups.as_ref(), hand.now_ms()).await.unwrap();
     let roles = Roles::new(roles, hand.clock());
     let identity = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await?;

@@ -10,9 +10,12 @@ async fn a_change_holds_only_for_what_its_author_has_seen() {
         let path = format!("/users/{}", world.user("ada@example.org").await);
         let set = |name: &str| json!({ "$set": { "name": name } });
         let seen = world.get(&path).await.is(200);
-        let tag = seen.header("etag").unwrap().to_owned();
-        assert_eq!(tag, format!("\"{}\"", seen.text("updatedAt")));
-        world.admin().with("if-none-match", &tag).get(&path).await.is(304);
+        let tag = format!("\"{}\"", seen.text("updatedAt"));
+        // What goes through as it comes has no tag.
+        if !Place::CRUD.contains(&world.place) {
+            assert_eq!(seen.header("etag"), Some(tag.as_str()));
+            world.admin().with("if-none-match", &tag).get(&path).await.is(304);
+        }
 
         let holding = world.admin().with("if-match", &tag);
         let changed = holding.patch(&path, set("First")).await.is(200);
@@ -38,7 +41,7 @@ async fn a_change_holds_only_for_what_its_author_has_seen() {
 async fn of_two_changes_bound_to_the_same_sight_one_holds() {
     everywhere(async |world| {
         let path = format!("/users/{}", world.user("ada@example.org").await);
-        let tag = world.get(&path).await.is(200).header("etag").unwrap().to_owned();
+        let tag = format!("\"{}\"", world.get(&path).await.is(200).text("updatedAt"));
         let holding = world.admin().with("if-match", &tag);
         let set = |name: &str| json!({ "$set": { "name": name } });
         let (one, other) = tokio::join!(holding.patch(&path, set("One")), holding.patch(&path, set("Other")));

@@ -1,6 +1,8 @@
 //! crud-service 7.2.5 with a collection of users and, beside it, those of groups and roles, as far as a driver can see it: the routes that it needs, statuses and
 //! bodies as the service gives them, its odd ones included.
 
+mod language;
+
 use std::collections::BTreeMap;
 
 use hyper::Method;
@@ -20,6 +22,9 @@ pub enum Kind {
     NullableDate,
     Texts,
     Object,
+    Number,
+    /// An array of objects.
+    Objects,
 }
 
 impl Kind {
@@ -31,6 +36,8 @@ impl Kind {
             Self::NullableDate => json!({ "type": "string", "format": "date-time", "nullable": true }),
             Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Self::Object => json!({ "type": "object" }),
+            Self::Number => json!({ "type": "number", "nullable": true }),
+            Self::Objects => json!({ "type": "array", "items": { "type": "object" } }),
         }
     }
 }
@@ -62,6 +69,7 @@ pub struct Crud {
     pub last_ms: i64,
 }
 
+const METADATA: [&str; 6] = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
 const STATES: [&str; 4] = ["PUBLIC", "DRAFT", "TRASH", "DELETED"];
 
 impl Default for Crud {
@@ -195,7 +203,7 @@ type Reply = Result<Answer, Answer>;
 
 impl Crud {
     fn list(&self, asked: &Asked) -> Reply {
-        let filter = self.filter(asked, &["_id", "_q", "_st", "_l", "_s", "_sk", "_p"])?;
+        let filter = self.filter(asked, &["_id", "_q", "_st", "_l", "_s", "_sk", "_p", "_rawp"])?;
         let number = |name, fallback: usize| match asked.query(name) {
             None => Ok(fallback),
             Some(text) => text.parse().map_err(|_| bad(format!("querystring/{name} must be integer"))),
@@ -206,15 +214,18 @@ impl Crud {
         }
         let mut rows: Vec<_> = self.rows.values().filter(|row| filter.holds(row)).collect();
         if let Some(sort) = asked.query("_s") {
+            let name = |key: &str| key.trim_start_matches('-').split('.').next().unwrap_or_default().to_owned();
+            if let Some(key) = sort
+                .split(',')
+                .find(|key| !METADATA.contains(&name(key).as_str()) && !self.fields.contains_key(name(key).as_str()))
+            {
+                return Err(bad(format!("querystring/_s/0 must match pattern, {key}")));
+            }
             for key in sort.split(',').rev() {
-                let (name, down) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
-                let value = |row: &&Row| row.get(name).map(ToString::to_string);
-                rows.sort_by(
-                    |one, other| if down { value(other).cmp(&value(one)) } else { value(one).cmp(&value(other)) },
-                );
+                rows.sort_by(|one, other| language::in_order(key, one, other));
             }
         }
-        let lines: Vec<_> = rows.into_iter().skip(skip).take(limit).map(|row| json!(row).to_string()).collect();
+        let lines: Vec<_> = rows.into_iter().skip(skip).take(limit).map(|row| shown(row, asked).to_string()).collect();
         let body = if lines.is_empty() { "[\n\n]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join("\n,\n")) };
         Ok(Answer { status: 200, headers: vec![("content-type", "application/json".to_owned())], body: body.into() })
     }
@@ -226,17 +237,16 @@ impl Crud {
     }
 
     fn schema(&self) -> Answer {
-        let metadata = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
         let fields = self.fields.iter().map(|(&name, kind)| (name.to_owned(), kind.schema()));
-        let metadata = metadata.map(|name| (name.to_owned(), json!({})));
+        let metadata = METADATA.map(|name| (name.to_owned(), json!({})));
         let properties: Map<String, Value> = fields.chain(metadata).collect();
         Answer::json(200, &json!({ "type": "object", "properties": properties, "required": self.required }))
     }
 
     fn get(&self, asked: &Asked, id: &str) -> Reply {
-        let filter = self.filter(asked, &["_q", "_st", "_p"])?;
+        let filter = self.filter(asked, &["_q", "_st", "_p", "_rawp"])?;
         let row = self.rows.get(&id.to_ascii_lowercase()).filter(|row| filter.holds(row)).ok_or_else(not_found)?;
-        Ok(Answer::json(200, &json!(row)))
+        Ok(Answer::json(200, &shown(row, asked)))
     }
 
     fn import(&mut self, asked: &Asked) -> Reply {
@@ -432,7 +442,7 @@ impl Crud {
                 }
                 "creatorId" | "updaterId" => all.push(Filter::Is(name.clone(), json!(value))),
                 _ => match self.fields.get(name.as_str()) {
-                    None | Some(Kind::Object) => return Err(additional("querystring", name)),
+                    None | Some(Kind::Object | Kind::Objects) => return Err(additional("querystring", name)),
                     Some(Kind::Texts) => all.push(Filter::Is(name.clone(), json!(value))),
                     Some(&kind) => all.push(Filter::Is(name.clone(), coerced(name, kind, json!(value)).map_err(bad)?)),
                 },
@@ -450,56 +460,15 @@ impl Crud {
     }
 
     fn condition(&self, query: &Value) -> Result<Filter, Answer> {
-        let Value::Object(members) = query else { return Ok(Filter::All(Vec::new())) };
-        let mut all = Vec::new();
-        for (name, value) in members {
-            let several = || -> Result<Vec<Filter>, Answer> {
-                let items = value.as_array().filter(|items| !items.is_empty());
-                let items = items.ok_or_else(|| shape_a(500, Some("2"), "must be a nonempty array"))?;
-                items.iter().map(|item| self.condition(item)).collect()
-            };
-            let metadata = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
-            let first = name.split('.').next().unwrap_or_default();
-            match name.as_str() {
-                "$and" => all.push(Filter::All(several()?)),
-                "$or" => all.push(Filter::Any(several()?)),
-                _ if name.starts_with('$') => return Err(shape_b(&format!("Unknown operator: {name}"))),
-                _ if !metadata.contains(&first) && !self.fields.contains_key(first) => {
-                    return Err(shape_b(&format!("Unknown field: {name}")));
-                }
-                _ => match value.as_object() {
-                    Some(operators) => {
-                        for (operator, operand) in operators {
-                            let items =
-                                || operand.as_array().cloned().ok_or_else(|| shape_b("value.map is not a function"));
-                            all.push(match operator.as_str() {
-                                "$eq" => Filter::Is(name.clone(), operand.clone()),
-                                "$ne" => Filter::Not(Box::new(Filter::Is(name.clone(), operand.clone()))),
-                                "$lt" => Filter::Below(name.clone(), operand.as_str().unwrap_or_default().to_owned()),
-                                "$gt" => Filter::Above(name.clone(), operand.as_str().unwrap_or_default().to_owned()),
-                                "$in" => Filter::OneOf(name.clone(), items()?),
-                                "$exists" => Filter::Exists(name.clone(), *operand == json!(true)),
-                                _ => return Err(shape_b(&format!("Unsupported operator: {operator}"))),
-                            });
-                        }
-                    }
-                    None => all.push(Filter::Is(name.clone(), value.clone())),
-                },
-            }
-        }
-        Ok(Filter::All(all))
+        self.understood(query).map(Filter::Query)
     }
 }
 
 enum Filter {
     All(Vec<Filter>),
-    Any(Vec<Filter>),
     Is(String, Value),
     OneOf(String, Vec<Value>),
-    Exists(String, bool),
-    Not(Box<Filter>),
-    Above(String, String),
-    Below(String, String),
+    Query(Value),
 }
 
 impl Filter {
@@ -511,13 +480,9 @@ impl Filter {
         };
         match self {
             Self::All(all) => all.iter().all(|filter| filter.holds(row)),
-            Self::Any(any) => any.iter().any(|filter| filter.holds(row)),
             Self::Is(name, wanted) => is(name, wanted),
             Self::OneOf(name, wanted) => wanted.iter().any(|wanted| is(name, wanted)),
-            Self::Exists(name, there) => row.contains_key(name) == *there,
-            Self::Not(filter) => !filter.holds(row),
-            Self::Below(name, than) => row.get(name).and_then(Value::as_str).is_some_and(|text| text < than.as_str()),
-            Self::Above(name, than) => row.get(name).and_then(Value::as_str).is_some_and(|text| text > than.as_str()),
+            Self::Query(query) => language::meant(query, row),
         }
     }
 }
@@ -542,9 +507,30 @@ fn coerced(name: &str, kind: Kind, value: Value) -> Result<Value, String> {
         (Kind::NullableDate, _) => wrong("a date-time"),
         (Kind::Texts, value @ Value::Array(_)) => Ok(value),
         (Kind::Texts, _) => wrong("array"),
+        (Kind::Objects, value @ Value::Array(_)) => Ok(value),
+        (Kind::Objects, _) => wrong("array"),
+        (Kind::Number, value @ (Value::Number(_) | Value::Null)) => Ok(value),
+        (Kind::Number, Value::String(text)) => text.parse::<f64>().map(Value::from).or_else(|_| wrong("number")),
+        (Kind::Number, _) => wrong("number"),
         (Kind::Object, value @ Value::Object(_)) => Ok(value),
         (Kind::Object, _) => wrong("object"),
     }
+}
+
+/// Only top-level names are told apart.
+fn shown(row: &Row, asked: &Asked) -> Value {
+    let mut row = row.clone();
+    if let Some(names) = asked.query("_p").filter(|names| !names.is_empty()) {
+        row.retain(|name, _| name == "_id" || names.split(',').any(|one| one == name));
+    }
+    if let Some(Value::Object(raw)) = asked.query("_rawp").and_then(|raw| serde_json::from_str(raw).ok()) {
+        let takes = raw.iter().any(|(name, how)| name != "_id" && *how == json!(1));
+        row.retain(|name, _| match raw.get(name) {
+            Some(how) => *how == json!(1),
+            None => !takes || name == "_id",
+        });
+    }
+    json!(row)
 }
 
 fn is_id(text: &str) -> bool {

@@ -54,6 +54,15 @@ impl Asker {
         self.post("/oauth/token", json!({ "username": name, "password": password })).await
     }
 
+    /// Its status, and whether the answer is cut off before it is whole.
+    #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
+    pub async fn cut(&self, path: &str) -> (u16, bool) {
+        let token = self.token.as_deref().unwrap_or_default();
+        let request = self.client.get(format!("http://{}{path}", self.address)).bearer_auth(token);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.bytes().await.is_err())
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let line = format!("{method} {path}");

@@ -172,9 +172,15 @@ fn keys(collection: &Collection, body: &Map<String, Value>) -> BTreeSet<(String,
     unique(collection, body).into_iter().map(|(space, value, _)| (space, value)).collect()
 }
 
+/// The texts; of an array each of its elements.
 fn indexed<'a>(collection: &'a Collection, body: &'a Map<String, Value>) -> BTreeSet<(&'a str, &'a str)> {
-    let value = |field: &'a String| Some((field.as_str(), body.get(field)?.as_str()?));
     // What is no longer unique is still looked for.
     let released = collection.unique.iter().flatten().filter(|_| is_released(collection, body));
-    collection.indexed.iter().chain(released).filter_map(value).collect()
+    let mut found = BTreeSet::new();
+    for field in collection.indexed.iter().chain(released) {
+        let value = body.get(field);
+        let items = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        found.extend(value.into_iter().chain(items).filter_map(Value::as_str).map(|text| (field.as_str(), text)));
+    }
+    found
 }
