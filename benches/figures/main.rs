@@ -9,6 +9,7 @@ mod creates;
 mod crowd;
 mod disk;
 mod journal;
+mod lists;
 mod mortal;
 mod noise;
 mod over_twins;
@@ -56,6 +57,7 @@ const PARTS: &[Part] = &[
     ("state", creates::measure),
     ("twins", over_twins::measure),
     ("restart", restart::measure),
+    ("lists", lists::measure),
     ("program", program::measure),
 ];
 
