@@ -61,12 +61,28 @@ struct Seen {
     group: Known,
 }
 
+/// What a group asks of the passwords of its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// Characters (NIST SP 800-63B 3.1.1.2 asks for at least 8 and recommends 15; the length counts, not the classes).
+    pub min_length: usize,
+    /// Whether those are refused that everybody would try first.
+    pub refuse_common: bool,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self { min_length: 10, refuse_common: true }
+    }
+}
+
 /// One group and its compiled schema.
 #[derive(Debug)]
 pub struct Group {
     pub name: String,
     /// `authUserCreationDisabled`: its users live in the store only.
     store_only: bool,
+    passwords: PasswordPolicy,
     schema: Schema,
 }
 
@@ -212,7 +228,8 @@ impl Group {
         let schema = Schema::compile(schema)
             .map_err(|fault| Fault { pointer: format!("/crudSchema{}", fault.pointer), ..fault })?;
         let store_only = document.get("authUserCreationDisabled") == Some(&Value::Bool(true));
-        Ok(Self { name, store_only, schema })
+        let passwords = documents::passwords(document)?;
+        Ok(Self { name, store_only, passwords, schema })
     }
 
     /// Whether a user of this group has an account at the identity provider, and with it roles.
@@ -223,6 +240,10 @@ impl Group {
     /// Whether that member is a date: `expirationDate`, and what its schema calls one (RFC 3339).
     pub fn is_date(&self, member: &str) -> bool {
         member == "expirationDate" || self.schema.properties.get(member).is_some_and(|property| property.date)
+    }
+
+    pub fn password_policy(&self) -> PasswordPolicy {
+        self.passwords
     }
 
     /// Whether a user of this group may look so. Standard members are checked by us, the rest by the schema; members that

@@ -15,6 +15,7 @@ mod noise;
 mod over_twins;
 mod program;
 mod restart;
+mod schemas;
 mod table;
 
 /// Other systems, as the tests have them.
@@ -59,6 +60,7 @@ const PARTS: &[Part] = &[
     ("restart", restart::measure),
     ("lists", lists::measure),
     ("program", program::measure),
+    ("schemas", schemas::measure),
 ];
 
 fn main() -> io::Result<()> {

@@ -123,7 +123,8 @@ async fn reset_password(
     let user = user(app, &id).await?;
     let identity: AuthUserId = user.auth_user_id().ok_or("this user has no identity")?.to_owned();
     let (password, generated) = given_or_made(given)?;
-    passwords::check(&password).map_err(told)?;
+    let policy = passwords::policy(app, &user.document).await.map_err(told)?;
+    passwords::check(&password, policy).map_err(told)?;
     // Told before and after: no password is set of which no event tells.
     tell(app, caller, "begun", &id).await?;
     let set = own.set_password(&identity, &password, Password::MustChange).await;

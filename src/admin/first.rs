@@ -94,7 +94,8 @@ async fn attempt(app: &App) -> Result<(), Trouble> {
 /// The permission comes last: a start that is cut off before it finds the user that it made and goes on with him.
 async fn with_own_identity(app: &App, caller: &Caller, own: &Embedded) -> Result<(), Trouble> {
     if let Some(given) = &app.config.admin_password {
-        passwords::check(given).map_err(trouble)?;
+        let policy = passwords::policy(app, &fields(None, None)).await.map_err(trouble)?;
+        passwords::check(given, policy).map_err(trouble)?;
     }
     let user = match begun(app).await? {
         Some(user) => user,

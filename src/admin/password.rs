@@ -91,7 +91,7 @@ mod tests {
     fn generated_passwords_differ_and_are_accepted() {
         let made = (0..100).map(|_| generate().unwrap()).collect::<Vec<_>>();
         for password in &made {
-            crate::users::passwords::check(password).unwrap();
+            crate::users::passwords::check(password, Default::default()).unwrap();
             assert_eq!(password.expose_secret().len(), LENGTH);
         }
         let different = made.iter().map(ExposeSecret::expose_secret).collect::<BTreeSet<_>>();

@@ -193,10 +193,11 @@ pub async fn change_password(
     Allowed { caller, .. }: Allowed<OwnPassword>,
     Object(mut members): Object,
 ) -> Result<Response, Error> {
-    let identity = caller.identity.filter(|_| app.systems.identity.issuer().is_none()).ok_or_else(no_route)?;
+    let identity = caller.identity.clone().filter(|_| app.systems.identity.issuer().is_none()).ok_or_else(no_route)?;
     let current = secret(&mut members, "currentPassword")?;
     let new = secret(&mut members, "newPassword")?;
-    passwords::check(&new).map_err(|error| error.field("newPassword"))?;
+    let policy = passwords::own_policy(&app, &caller).await?;
+    passwords::check(&new, policy).map_err(|error| error.field("newPassword"))?;
     passwords::check_changed(&current, &new)?;
     let told = app.systems.identity.change_password(&identity, &current, &new).await;
     match told.map_err(|failure| failure.into_error().doing("changing password"))? {

@@ -1,10 +1,10 @@
 //! Which group documents are taken: what stands in one, what the other groups say of the same members, who still uses it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde_json::{Map, Value};
 
-use super::{Fault, Group, Groups, schema::Property, schema::properties};
+use super::{Fault, Group, Groups, PasswordPolicy, schema::Property, schema::properties};
 use crate::{
     access::Caller,
     app::App,
@@ -132,6 +132,9 @@ fn read(before: Option<&User>, fields: &Map<String, Value>) -> Result<Group, Err
     if fields.get("authUserCreationDisabled").is_some_and(|value| !value.is_boolean()) {
         wrong("/authUserCreationDisabled", "type", "must be true or false");
     }
+    if let Err(Fault { pointer, message }) = passwords(fields) {
+        wrong(&pointer, "passwordPolicy", &message);
+    }
     if !findings.is_empty() {
         let mut error = Error::new(Code::ValidationFailed, "This is no group document");
         findings.truncate(20);
@@ -139,6 +142,33 @@ fn read(before: Option<&User>, fields: &Map<String, Value>) -> Result<Group, Err
         return Err(error);
     }
     Group::compile(fields).map_err(refused)
+}
+
+/// Characters that a group may ask of a password.
+const LENGTHS: RangeInclusive<u64> = 8..=256;
+
+/// What stands under `passwordPolicy`.
+pub fn passwords(document: &Map<String, Value>) -> Result<PasswordPolicy, Fault> {
+    let mut policy = PasswordPolicy::default();
+    let fault = |below: &str, message: String| Fault { pointer: format!("/passwordPolicy{below}"), message };
+    let Some(said) = document.get("passwordPolicy") else { return Ok(policy) };
+    let said = said.as_object().ok_or_else(|| fault("", "must be an object".to_owned()))?;
+    for (name, value) in said {
+        match (name.as_str(), value) {
+            ("minLength", Value::Number(length)) if length.as_u64().is_some_and(|length| LENGTHS.contains(&length)) => {
+                policy.min_length =
+                    length.as_u64().and_then(|length| length.try_into().ok()).unwrap_or(policy.min_length);
+            }
+            ("minLength", _) => {
+                let (least, most) = (LENGTHS.start(), LENGTHS.end());
+                return Err(fault("/minLength", format!("must be a whole number from {least} to {most}")));
+            }
+            ("refuseCommon", Value::Bool(refuse)) => policy.refuse_common = *refuse,
+            ("refuseCommon", _) => return Err(fault("/refuseCommon", "must be true or false".to_owned())),
+            _ => return Err(fault("", "has the members minLength and refuseCommon only".to_owned())),
+        }
+    }
+    Ok(policy)
 }
 
 /// What is wrong with a schema, told to who sent it.

@@ -38,7 +38,7 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
     }
     rules::identifiable(&draft.fields)?;
     let Draft { fields, password, grant } = draft;
-    let password = passwords::of_new(app, password)?;
+    let password = passwords::of_new(app, &fields, password).await?;
     let id = UserId::new(app.clock.now_ms());
     let mut names = rules::names_in(&fields);
     names.push(format!("user:{id}"));

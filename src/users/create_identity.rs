@@ -7,6 +7,7 @@ use crate::{
     access::Caller,
     app::App,
     error::{self, Code, Error},
+    groups::PasswordPolicy,
     identity::{Account, AuthUserId},
     saga::{Answer, Saga},
 };
@@ -21,7 +22,7 @@ pub async fn create_identity(
     username: Option<String>,
     password: SecretString,
 ) -> Result<AuthUserId, Error> {
-    passwords::check(&password)?;
+    passwords::check(&password, PasswordPolicy::default())?;
     let account = Account { email, username, enabled: true, ..Account::default() };
     let fields = rules::fields_of(&account);
     if fields.is_empty() {

@@ -1,14 +1,18 @@
 //! What a password must be, whoever sets it.
 
+mod guessed;
+
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
 
 use crate::{
+    access::Caller,
     app::App,
     error::{self, Code, Error},
+    groups::PasswordPolicy,
+    query::Filter,
 };
 
-/// Characters (NIST SP 800-63B 3.1.1.2 asks for at least 8 and recommends 15; the length counts, not the classes).
-const SHORTEST: usize = 10;
 /// Bytes: more only keeps the hash busy.
 const LONGEST: usize = 1024;
 
@@ -17,9 +21,13 @@ const LONGEST: usize = 1024;
 const CHARACTERS: &[u8; 64] = b"abcdefghjkmnpqrstuvxABCDEFGHJKLMNPQRSTUV23456789!#$%&*+-./:;=?@_";
 
 /// What the identity of a new person gets: what was given, else a random one where the provider wants one.
-pub fn of_new(app: &App, given: Option<SecretString>) -> Result<Option<SecretString>, Error> {
+pub async fn of_new(
+    app: &App,
+    fields: &Map<String, Value>,
+    given: Option<SecretString>,
+) -> Result<Option<SecretString>, Error> {
     match given {
-        Some(given) => check(&given).map(|()| Some(given)),
+        Some(given) => check(&given, policy(app, fields).await?).map(|()| Some(given)),
         None if app.systems.identity.wants_password() => random(app.config.random_password_length).map(Some),
         None => Ok(None),
     }
@@ -40,12 +48,36 @@ pub fn random(length: usize) -> Result<SecretString, Error> {
     }
 }
 
+/// What the group of such a user asks of his password, where passwords are ours; elsewhere the provider asks more.
+pub async fn policy(app: &App, fields: &Map<String, Value>) -> Result<PasswordPolicy, Error> {
+    if app.own_identities.is_none() {
+        return Ok(PasswordPolicy { refuse_common: false, ..PasswordPolicy::default() });
+    }
+    match app.groups.of(fields).await {
+        Ok(group) => Ok(group.password_policy()),
+        // Nobody shall be without a password since somebody has spoiled a document.
+        Err(error) if matches!(error.code(), Code::GroupUnknown | Code::GroupUnusable) => Ok(PasswordPolicy::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for the caller himself.
+pub async fn own_policy(app: &App, caller: &Caller) -> Result<PasswordPolicy, Error> {
+    let id = caller.user.as_ref().ok_or_else(error::user_not_found)?;
+    let user = app.systems.store.get(id, &Filter::Everything).await?.ok_or_else(error::user_not_found)?;
+    policy(app, &user.document).await
+}
+
 /// `password-refused` names the rule, never the password.
-pub fn check(password: &SecretString) -> Result<(), Error> {
+pub fn check(password: &SecretString, policy: PasswordPolicy) -> Result<(), Error> {
     let password = password.expose_secret();
     let refused = |rule: String| Err(Error::new(Code::PasswordRefused, rule).field("password"));
-    if password.chars().count() < SHORTEST {
-        return refused(format!("A password has at least {SHORTEST} characters"));
+    let shortest = policy.min_length;
+    if password.chars().count() < shortest {
+        return refused(format!("A password has at least {shortest} characters"));
+    }
+    if policy.refuse_common && guessed::comes_first(password) {
+        return refused("A password is none that everybody would try first".to_owned());
     }
     if password.len() > LONGEST {
         return refused(format!("A password has at most {LONGEST} bytes"));
@@ -72,7 +104,7 @@ mod tests {
         assert_eq!(CHARACTERS.iter().collect::<BTreeSet<_>>().len(), CHARACTERS.len());
         let made: Vec<SecretString> = (0..200).map(|_| random(15).unwrap()).collect();
         for password in &made {
-            check(password).unwrap();
+            check(password, PasswordPolicy::default()).unwrap();
             let text = password.expose_secret();
             assert_eq!(text.len(), 15);
             let has = |kind: fn(&char) -> bool| text.chars().any(|c| kind(&c));

@@ -24,7 +24,7 @@ pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<
     let plan = Plan { caller: caller.clone(), groups: app.groups.clone(), systems: app.systems.clone() };
     let user = rules::found(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing(DOING))?;
     plan.check(&user).await?;
-    let password = passwords::of_new(app, password)?;
+    let password = passwords::of_new(app, &user.document, password).await?;
 
     let names = rules::names_of_person(&user);
     let asked = app.asked(caller, "register-user", DOING, Some(id), names.clone(), Answer::AtCommit);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::worlds::{PASSWORD, Place, everywhere, within};
+use crate::worlds::{PASSWORD, Place, World, everywhere, within};
 
 const NEW: &str = "wrong donkey capacitor";
 
@@ -50,4 +50,31 @@ async fn a_password_that_is_refused_leaves_nothing_behind() {
         world.is_as(&before);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_group_says_what_the_passwords_of_its_users_must_be_where_we_keep_them() {
+    let world = World::at(Place::Embedded).await;
+    let group = json!({
+        "userGroup": "vaults", "label": "Vaults", "crudSchema": {}, "passwordPolicy": { "minLength": 16, "refuseCommon": false }
+    });
+    let path = format!("/ums-config/{}", world.post("/ums-config/", group).await.is(200).id());
+    let person =
+        |group: &str, email: &str, password: &str| json!({ "userGroup": group, "email": email, "password": password });
+    let before = world.people();
+    for (group, password) in [("vaults", "fifteen letters"), ("users", "P4ssword2031!"), ("users", "1234567890")] {
+        let refused =
+            world.post("/users/", person(group, "x@example.org", password)).await.refuses(400, "password-refused");
+        assert!(!refused.body.to_string().contains(password), "{}", refused.body);
+    }
+    world.is_as(&before);
+    world.post("/users/", person("vaults", "a@example.org", "passwordpassword")).await.is(200);
+    let token = world.nobody().logs_in("a@example.org", "passwordpassword").await.is(200).text("accessToken");
+    let own = world.nobody().holding("", &token);
+    let change = |new: &str| json!({ "currentPassword": "passwordpassword", "newPassword": new });
+    own.post("/users/me/change-password", change("fifteen letters")).await.refuses(400, "password-refused");
+    world.patch(&path, json!({ "$set": { "passwordPolicy": { "minLength": 8 } } })).await.is(200);
+    own.post("/users/me/change-password", change("password99")).await.refuses(400, "password-refused");
+    own.post("/users/me/change-password", change("fifteen letters")).await.is(204);
+    world.settled().await;
 }
