@@ -37,7 +37,8 @@ const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
 const USERS: &str = "/users";
 /// Where reads take the query language, whose parameters are judged by who reads it.
-const SPEAKING: [&str; 3] = ["/users", "/users/count", "/users/{id}"];
+const SPEAKING: [&str; 7] =
+    ["/users", "/users/count", "/users/{id}", "/ums-config", "/ums-config/count", "/roles", "/roles/count"];
 
 /// Everything that answers, over one app. Cheap to copy.
 #[derive(Clone)]

@@ -1,6 +1,8 @@
 //! The documents of groups and roles: read as they stand, written by a saga of one step each. What one may look like is for
 //! groups and roles to say.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     app::App,
     error::{self, Code, Error},
     patch::Patch,
-    query::{Filter, Query},
+    query::{Fields, Filter, Kind, Members, Query},
     saga::{Answer, Saga},
     store::{Collection, Store},
     users::{
@@ -157,6 +159,25 @@ pub async fn delete<K: Kept>(
 pub fn is_name(text: &str) -> bool {
     let length = text.chars().count();
     (1..=255).contains(&length) && text.trim() == text && !text.starts_with("__") && !text.contains(char::is_control)
+}
+
+/// The fields of such documents: what a filter may name.
+pub fn fields(of: Collection) -> Fields {
+    let texts = ["creatorId", "updaterId", "__STATE__", of.marker()];
+    let fields = Fields::default()
+        .with(&["_id"], &Kind::Id)
+        .with(&["createdAt", "updatedAt"], &Kind::Date)
+        .with(&texts, &Kind::Text);
+    match of {
+        Collection::Users => fields,
+        Collection::Groups => fields
+            .with(&["label"], &Kind::Text)
+            .with(&["authUserCreationDisabled"], &Kind::Bool)
+            .with(&["crudSchema", "passwordPolicy"], &Kind::Object(BTreeMap::new(), Members::Open)),
+        Collection::Roles => fields
+            .with(&["name", "description"], &Kind::Text)
+            .with(&["permissions"], &Kind::Array(Box::new(Kind::Text))),
+    }
 }
 
 /// There may be no catalogue of roles.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use compare::{Key, sort_key};
-pub use fields::{Fields, Kind};
+pub use fields::{Fields, Kind, Members};
 pub use pattern::Pattern;
 pub use projection::Projection;
 

@@ -11,7 +11,8 @@ use super::{
     frame,
     json::segment,
     keyed::Keyed,
-    target::{OfGroup, Page},
+    target::OfGroup,
+    wanted::{GroupCount, GroupList, Wanted},
 };
 use crate::{
     access::{
@@ -25,13 +26,22 @@ use crate::{
     store::Collection,
 };
 
-pub async fn list(State(app): State<Arc<App>>, _: Allowed<GroupsRead>, Page(query): Page) -> Result<Response, Error> {
-    let rows = documents::list(&app, Collection::Groups, &query).await?;
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Allowed<GroupsRead>,
+    asked: Wanted<GroupList>,
+) -> Result<Response, Error> {
+    let mut rows = documents::list(&app, Collection::Groups, &asked.query).await?;
+    rows.iter_mut().for_each(|row| asked.projection.cut(&mut row.document));
     Ok(frame::json(&rows.iter().map(|row| &row.document).collect::<Vec<_>>()))
 }
 
-pub async fn count(State(app): State<Arc<App>>, _: Allowed<GroupsRead>, Page(query): Page) -> Result<Response, Error> {
-    Ok(frame::json(&documents::count(&app, Collection::Groups, &query).await?))
+pub async fn count(
+    State(app): State<Arc<App>>,
+    _: Allowed<GroupsRead>,
+    asked: Wanted<GroupCount>,
+) -> Result<Response, Error> {
+    Ok(frame::json(&documents::count(&app, Collection::Groups, &asked.query).await?))
 }
 
 pub async fn create(

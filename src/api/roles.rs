@@ -10,7 +10,8 @@ use super::{
     conditions::{IfMatch, IfNoneMatch, tagged_user},
     frame,
     keyed::Keyed,
-    target::{OfRole, Page},
+    target::OfRole,
+    wanted::{RoleCount, RoleList, Wanted},
 };
 use crate::{
     access::{
@@ -24,13 +25,22 @@ use crate::{
     store::Collection,
 };
 
-pub async fn list(State(app): State<Arc<App>>, _: Allowed<RolesRead>, Page(query): Page) -> Result<Response, Error> {
-    let rows = documents::list(&app, Collection::Roles, &query).await?;
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Allowed<RolesRead>,
+    asked: Wanted<RoleList>,
+) -> Result<Response, Error> {
+    let mut rows = documents::list(&app, Collection::Roles, &asked.query).await?;
+    rows.iter_mut().for_each(|row| asked.projection.cut(&mut row.document));
     Ok(frame::json(&rows.iter().map(|row| &row.document).collect::<Vec<_>>()))
 }
 
-pub async fn count(State(app): State<Arc<App>>, _: Allowed<RolesRead>, Page(query): Page) -> Result<Response, Error> {
-    Ok(frame::json(&documents::count(&app, Collection::Roles, &query).await?))
+pub async fn count(
+    State(app): State<Arc<App>>,
+    _: Allowed<RolesRead>,
+    asked: Wanted<RoleCount>,
+) -> Result<Response, Error> {
+    Ok(frame::json(&documents::count(&app, Collection::Roles, &asked.query).await?))
 }
 
 pub async fn create(

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{self, Code, Error},
-    query::{self, Query},
     state::{
         journal::{ListQuery, State},
         ledger::EventQuery,
@@ -93,7 +92,6 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
         (_, super::OPERATIONS) => &LIST_PARAMETERS,
         (_, super::EVENTS) => &EVENT_PARAMETERS,
         (&Method::POST, super::USERS) => &[POSTPONED],
-        (&Method::GET | &Method::HEAD, "/ums-config" | "/roles") => &PAGE_PARAMETERS,
         _ => &[],
     };
     let mut seen = Vec::new();
@@ -134,28 +132,6 @@ const PAGE: u32 = 200;
 const STATES: [State; 5] = [State::Running, State::Committed, State::RollingBack, State::Done, State::Undone];
 /// A note beside the state, but asked for like one.
 const ATTENTION: &str = "needs-attention";
-
-const PAGE_PARAMETERS: [&str; 2] = ["_l", "_sk"];
-/// As at the CRUD service, where nothing is asked.
-const USUAL_PAGE: u32 = 25;
-
-/// Which documents of groups or roles to list: those that are PUBLIC, a page at a time.
-pub struct Page(pub Query);
-
-impl FromRequestParts<Arc<App>> for Page {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
-        let mut asked = Query::everybody().in_states(&[query::State::Public]).limit(USUAL_PAGE);
-        for (name, value) in pairs(parts.uri.query()) {
-            match name.as_ref() {
-                "_l" => asked.limit = Some(limit(&name, &value)?),
-                _ => asked.skip = value.parse().map_err(|_| invalid_parameter(&name, "is a number from 0"))?,
-            }
-        }
-        Ok(Self(asked))
-    }
-}
 
 /// Which operations to list.
 pub struct Listed(pub ListQuery);

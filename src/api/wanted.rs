@@ -1,4 +1,4 @@
-//! What a list, a count or a read of users asks for: the parameters of the query language, each known, each of its form.
+//! What a list or a count of documents, or a read of a user asks for: the parameters of the query language, each known, each of its form.
 //! Knows no user; what a filter means is told by the query language.
 
 use std::{marker::PhantomData, sync::Arc};
@@ -17,11 +17,13 @@ use url::form_urlencoded;
 use super::{json, target::invalid_parameter};
 use crate::{
     app::App,
+    documents,
     error::Error,
     query::{
         Fields, Filter, Kind, Projection, Query, Sort, State,
         parse::{self, invalid_query, shown},
     },
+    store::Collection,
 };
 
 /// As at the CRUD service: so many at most, and so many where nothing is said.
@@ -43,11 +45,17 @@ pub trait Takes: Send + Sync + 'static {
     const PARAMETERS: &'static [&'static str];
     /// Whether `_id` can be filtered by like another field.
     const ID: bool;
+    /// Of what.
+    const OF: Collection = Collection::Users;
 }
 
 pub struct List;
 pub struct Count;
 pub struct One;
+pub struct GroupList;
+pub struct GroupCount;
+pub struct RoleList;
+pub struct RoleCount;
 
 impl Takes for List {
     const PARAMETERS: &'static [&'static str] = &["_q", "_st", "_p", "_rawp", "_s", "_l", "_sk"];
@@ -64,6 +72,30 @@ impl Takes for One {
     const ID: bool = false;
 }
 
+impl Takes for GroupList {
+    const PARAMETERS: &'static [&'static str] = List::PARAMETERS;
+    const ID: bool = List::ID;
+    const OF: Collection = Collection::Groups;
+}
+
+impl Takes for GroupCount {
+    const PARAMETERS: &'static [&'static str] = Count::PARAMETERS;
+    const ID: bool = Count::ID;
+    const OF: Collection = Collection::Groups;
+}
+
+impl Takes for RoleList {
+    const PARAMETERS: &'static [&'static str] = List::PARAMETERS;
+    const ID: bool = List::ID;
+    const OF: Collection = Collection::Roles;
+}
+
+impl Takes for RoleCount {
+    const PARAMETERS: &'static [&'static str] = Count::PARAMETERS;
+    const ID: bool = Count::ID;
+    const OF: Collection = Collection::Roles;
+}
+
 /// What is asked: as we understand it, and as it is handed on to a store that understands it too.
 pub struct Wanted<T> {
     pub query: Query,
@@ -78,10 +110,11 @@ impl<T: Takes> FromRequestParts<Arc<App>> for Wanted<T> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let query = parts.uri.query().unwrap_or_default();
         let parameters = decoded(form_urlencoded::parse(query.as_bytes()).into_owned().collect(), &parts.headers)?;
-        // A store that speaks the language knows its fields better than our groups do.
-        match &app.proxy {
-            Some(_) => Self::read(parameters, &Fields::any()),
-            None => Self::read(parameters, &*app.groups.fields().await?),
+        match (T::OF, &app.proxy) {
+            // A store that speaks the language knows its fields better than our groups do.
+            (Collection::Users, Some(_)) => Self::read(parameters, &Fields::any()),
+            (Collection::Users, None) => Self::read(parameters, &*app.groups.fields().await?),
+            (Collection::Groups | Collection::Roles, _) => Self::read(parameters, &documents::fields(T::OF)),
         }
     }
 }

@@ -69,6 +69,19 @@ async fn groups_are_listed_by_page_and_counted() {
         assert_eq!(list.body.as_array().unwrap().len() as u64, before + 30);
         let skipped = world.get("/ums-config/?_l=3&_sk=2").await.is(200);
         assert_eq!(skipped.body.as_array().unwrap()[..], list.body.as_array().unwrap()[2..5]);
+        let named = async |query: &str| {
+            let found = world.get(&format!("/ums-config/?{query}")).await.is(200).body;
+            let names = found.as_array().unwrap().iter().map(|group| group["userGroup"].as_str().unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(named("userGroup=g07").await, ["g07"]);
+        let q = "_q=%7B%22userGroup%22%3A%7B%22%24in%22%3A%5B%22g03%22%2C%22g01%22%5D%7D%7D";
+        assert_eq!(named(&format!("{q}&_s=-userGroup")).await, ["g03", "g01"]);
+        assert_eq!(world.get(&format!("/ums-config/count?{q}")).await.is(200).body, json!(2));
+        let cut = world.get("/ums-config/?userGroup=g07&_p=label").await.is(200).body;
+        let members: Vec<_> = cut[0].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["_id", "label"]);
+        assert_eq!(named("_st=TRASH&label=G").await, [""; 0]);
     })
     .await;
 }

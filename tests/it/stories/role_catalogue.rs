@@ -36,6 +36,8 @@ async fn what_a_role_gives_holds_as_long_as_it_gives_it() {
         reader.get(&target).await.refuses(403, "permission-required");
         let shown = world.get(&path).await.is(200);
         assert_eq!(shown.body["permissions"], json!(["x:y", "users:read"]));
+        assert_eq!(world.get("/roles/count?permissions=x:y").await.is(200).body, json!(1));
+        assert_eq!(world.get("/roles/count?permissions=z").await.is(200).body, json!(0));
         assert_eq!(world.get("/roles/count").await.is(200).body, json!(1));
         assert_eq!(world.get("/roles/").await.is(200).body, json!([shown.body]));
     })
