@@ -199,7 +199,7 @@ async fn a_slow_success_is_found_under_its_operation_and_under_its_key() {
     for place in Place::KEYCLOAK {
         let settings = [("ANSWER_WITHIN", "200ms"), ("NAMES_WAIT", "100ms")];
         let world = World::with(place, &settings).await;
-        let slow = Fault::Slow(Duration::from_millis(1500));
+        let slow = Fault::Slow(Duration::from_secs(4));
         world.provider().plan(Plan::on("POST", "/users", slow)).await;
         let ask = async || under(&world, "k").post("/users/", person("ada@example.org")).await;
         let pending = ask().await.refuses(500, "outcome-pending");
