@@ -1,4 +1,4 @@
-//! Moving a person from one state to another. To DELETED is a way of its own: [`super::soft_delete`].
+//! Moving a person from one state to another. To DELETED is a way of its own: [`super::soft_delete()`].
 
 use serde_json::{Map, Value};
 
