@@ -10,7 +10,7 @@ use user_manager::{
     state::{
         Journal,
         journal::{Happened, New, Origin, Record},
-        sqlite::{Sqlite, Writing, journal::SqliteJournal},
+        sqlite::{Opening, Sqlite, Writing, journal::SqliteJournal},
     },
     users::{
         Revision, UserId,
@@ -23,7 +23,9 @@ use crate::crowd::{self, Done};
 /// Acknowledged writes a second of so many operations at once, over a fresh state in that directory.
 pub async fn writes_per_second(directory: &Path, writers: usize, slot: Duration, writing: Writing) -> f64 {
     let place = tempfile::tempdir_in(directory).unwrap();
-    let state = Sqlite::open_writing(&place.path().join("state.db"), Clock::system(), writing).unwrap();
+    let state =
+        Sqlite::open_as(&place.path().join("state.db"), Clock::system(), Opening { writing, ..Opening::default() })
+            .unwrap();
     let journal = SqliteJournal::open(state, vec![7; 32], Clock::system()).await.unwrap();
     let journal: Arc<dyn Journal> = Arc::new(journal);
     crowd::rate(writers, slot, move |done| operation(Arc::clone(&journal), done)).await

@@ -30,10 +30,21 @@ use crate::clock::Clock;
 
 pub use self::writer::{Batch, Synchronous, Writing};
 
-/// Threads that read what is found at once.
-const READERS: usize = 4;
-/// Threads that look through whole collections.
-const QUERIES: usize = 2;
+/// How a state is opened. Anything but the default is for comparing and for tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    pub writing: Writing,
+    /// Threads that read what is found at once.
+    pub readers: usize,
+    /// Threads that look through whole collections.
+    pub queries: usize,
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self { writing: Writing::default(), readers: 4, queries: 2 }
+    }
+}
 
 /// The open state. The last one to let go of it waits until the file is closed, so that it can be opened anew at once.
 pub struct Sqlite {
@@ -68,20 +79,20 @@ impl Sqlite {
     /// Opens the state, makes it where there is none, and brings an older one up to date. Blocks: milliseconds on an
     /// existing state.
     pub fn open(file: &Path, clock: Clock) -> Result<Arc<Self>, OpenError> {
-        Self::open_writing(file, clock, Writing::default())
+        Self::open_as(file, clock, Opening::default())
     }
 
-    /// The same with another way to write, to measure against.
-    pub fn open_writing(file: &Path, clock: Clock, writing: Writing) -> Result<Arc<Self>, OpenError> {
+    /// The same in another way.
+    pub fn open_as(file: &Path, clock: Clock, opening: Opening) -> Result<Arc<Self>, OpenError> {
         let unusable = |error: &dyn std::fmt::Display| OpenError::unusable(file, error);
         create(file)?;
         let mut connection = connect(file).map_err(|error| unusable(&error))?;
         migrations::bring_up_to_date(&mut connection, file)?;
         // The log of changes is there by now, but SQLite overlooks it when its name is not made durable.
         File::open(directory(file)).and_then(|directory| directory.sync_all()).map_err(|error| unusable(&error))?;
-        let readers = Readers::start(file, "state-reader", READERS).map_err(|error| unusable(&error))?;
-        let queries = Readers::start(file, "state-query", QUERIES).map_err(|error| unusable(&error))?;
-        let writer = Writer::start(connection, writing).map_err(|error| unusable(&error))?;
+        let readers = Readers::start(file, "state-reader", opening.readers).map_err(|error| unusable(&error))?;
+        let queries = Readers::start(file, "state-query", opening.queries).map_err(|error| unusable(&error))?;
+        let writer = Writer::start(connection, opening.writing).map_err(|error| unusable(&error))?;
         Ok(Arc::new(Self { clock, readers, queries, writer }))
     }
 

@@ -19,7 +19,7 @@ use user_manager::{
     users::{self, UserId, rules::Precondition},
 };
 
-use crate::matrix::{Drivers, Operation, Template, World, held};
+use crate::matrix::{Drivers, Look, Operation, Template, World};
 
 const ADA: &str = "000000000000000000000001";
 const ADMIN: &str = "000000000000000000000003";
@@ -66,7 +66,7 @@ async fn held_by(operation: Operation, ask: impl AsyncFn(&App) -> Result<(), Err
     let mut wanted: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     wanted.sort();
     assert_eq!(*seen.lock().unwrap(), BTreeSet::from([wanted]), "{operation:?}");
-    assert_eq!(world.held(), Vec::<String>::new());
+    assert_eq!(world.look().held(), Vec::<String>::new());
 }
 
 /// Looks what is held before every write that follows a step's intent. A new person's `_id` is any.
@@ -87,7 +87,7 @@ impl Journal for Looking {
         if !hold {
             let known = |name: &String| name.contains("user:0000") || !name.starts_with("user:");
             let name = |name: String| if known(&name) { name } else { "user:*".to_owned() };
-            let mut names: Vec<String> = held(&self.file).into_iter().map(name).collect();
+            let mut names: Vec<String> = Look::at(&self.file).held().into_iter().map(name).collect();
             names.sort();
             self.seen.lock().unwrap().insert(names);
         }

@@ -2,40 +2,51 @@
 
 pub mod faulty;
 pub mod model;
+mod people;
+mod snapshot;
 pub mod time;
 
 use std::{
-    collections::BTreeMap,
+    cell::{RefCell, RefMut},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value, json};
 use user_manager::{
     access::Caller,
     app::{App, open_stores},
-    clock::rfc3339,
     config::Config,
-    error::{Code, Error, kept::Kept, reply::Frame},
-    groups::{self, built_in},
+    error::{Error, kept::Kept, reply::Frame},
+    groups,
     idempotency::{Once, once},
     identity::{self, Account, Identity},
     roles::{self, Roles},
     saga::{Answering, Key},
-    state::{Journal, sqlite::Sqlite},
-    store::{self, Store},
+    state::{
+        Journal, Keys,
+        sqlite::{Opening, Sqlite, journal::SqliteJournal},
+    },
+    store::Store,
     systems::Systems,
-    users::{self, Change, State, UserId, create::Draft, rules::Precondition},
+    users::{self, State, UserId, create::Draft, rules::Precondition},
 };
 
+pub use self::snapshot::{Look, Seen, Snapshot, is_true, judge};
 pub use crate::memory::memory;
 
 use self::{
     faulty::{FaultyGrants, FaultyIdentity, FaultyStore, FaultyTimers, Script},
     model::Unfenced,
+    people::{
+        ADA, ADMIN, BLOCKED, DELETED, DELETED_ALONE, DRAFT, DUE, GONE, GROUP, LATER, LONELY, OVERTAKEN, ROLE, SHELVED,
+        SHELVED_HIDDEN, SHELVED_TRASH, TRASH,
+    },
     time::Hand,
 };
+
+/// Names of variables and their values.
+type Settings = &'static [(&'static str, &'static str)];
 
 /// Which drivers stand behind an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,8 +313,60 @@ impl Operation {
         matches!(self, Self::CreateRefused | Self::RegisterRefused | Self::PatchRefused)
     }
 
+    /// Whom it acts upon among those who stand there before, and his identity: nobody else is touched.
+    fn subject(self) -> &'static [&'static str] {
+        match self {
+            Self::Create
+            | Self::CreateBlocked
+            | Self::CreateAdministrator
+            | Self::CreateExpiring
+            | Self::CreateRefused
+            | Self::CreateUserOnly
+            | Self::CreateDraft
+            | Self::CreateGroup
+            | Self::CreateRole => &[],
+            Self::Adopt | Self::AdoptBlocked => &[LONELY],
+            Self::Register => &[SHELVED],
+            Self::RegisterTrash => &[SHELVED_TRASH],
+            Self::RegisterRefused => &[SHELVED_HIDDEN],
+            Self::SoftDeleteUserOnly => &[SHELVED],
+            Self::PublicToDraft
+            | Self::PublicToTrash
+            | Self::SoftDelete
+            | Self::SoftDeleteKeepingIdentity
+            | Self::PatchProfile
+            | Self::PatchEmail
+            | Self::PatchUsername
+            | Self::PatchBlocked
+            | Self::PatchSeveral
+            | Self::PatchSame
+            | Self::PatchRefused
+            | Self::PatchExpirySet
+            | Self::Delete
+            | Self::DeleteKeepingIdentity => &[ADA, "ada-identity"],
+            Self::PatchUnblocked => &[BLOCKED, "blocked-identity"],
+            Self::AdministratorToTrash | Self::SoftDeleteAdministrator | Self::DeleteAdministrator => {
+                &[ADMIN, "admin-identity"]
+            }
+            Self::DraftToPublic | Self::DraftToPublicUnblocking | Self::DraftToTrash => &[DRAFT, "drafted-identity"],
+            Self::TrashToDraft
+            | Self::Restore
+            | Self::RestoreToDraft
+            | Self::SoftDeleteFromTrash
+            | Self::SoftDeleteFromTrashKeepingIdentity => &[TRASH, "trashed-identity"],
+            Self::DeletedToTrash => &[DELETED, "deleted-identity"],
+            Self::DeletedAloneToTrash => &[DELETED_ALONE],
+            Self::PatchExpiryMoved | Self::PatchExpiryUnset | Self::DeleteExpiring => &[LATER, "later-identity"],
+            Self::Expire => &[DUE, "due-identity"],
+            Self::ExpireGone => &[GONE, "gone-identity"],
+            Self::ExpireOvertaken => &[OVERTAKEN, "overtaken-identity"],
+            Self::PatchGroup | Self::DeleteGroup => &[GROUP],
+            Self::PatchRole | Self::DeleteRole => &[ROLE],
+        }
+    }
+
     /// What the program is set to.
-    fn settings(self) -> &'static [(&'static str, &'static str)] {
+    fn settings(self) -> Settings {
         const KEEPING: [Operation; 3] = [
             Operation::DeleteKeepingIdentity,
             Operation::SoftDeleteKeepingIdentity,
@@ -346,59 +409,6 @@ impl Answering for Plain {
     }
 }
 
-const ADA: &str = "000000000000000000000001";
-const BLOCKED: &str = "000000000000000000000002";
-const ADMIN: &str = "000000000000000000000003";
-/// A group without users, and a role that nobody has.
-const GROUP: &str = "0000000000000000000000a1";
-const ROLE: &str = "0000000000000000000000a2";
-/// His date has come; it comes in some years; he has gone from the store; he was given more time there.
-const DUE: &str = "000000000000000000000008";
-const LATER: &str = "000000000000000000000009";
-const GONE: &str = "00000000000000000000000b";
-const OVERTAKEN: &str = "00000000000000000000000c";
-/// Users without an identity: PUBLIC, in TRASH, and one whose username another identity has.
-const SHELVED: &str = "000000000000000000000010";
-const SHELVED_TRASH: &str = "000000000000000000000011";
-const SHELVED_HIDDEN: &str = "000000000000000000000012";
-/// In their states with their identities, all of them blocked; he in DRAFT by his own `blocked` too.
-const DRAFT: &str = "000000000000000000000013";
-const TRASH: &str = "000000000000000000000014";
-const DELETED: &str = "000000000000000000000015";
-/// Without an identity.
-const DELETED_ALONE: &str = "000000000000000000000016";
-/// Whoever an operation of the sweep may touch, and his identity.
-const SUBJECTS: [&str; 26] = [
-    GROUP,
-    ROLE,
-    ADA,
-    "ada-identity",
-    BLOCKED,
-    "blocked-identity",
-    ADMIN,
-    "admin-identity",
-    DUE,
-    "due-identity",
-    LATER,
-    "later-identity",
-    GONE,
-    "gone-identity",
-    OVERTAKEN,
-    "overtaken-identity",
-    SHELVED,
-    SHELVED_TRASH,
-    SHELVED_HIDDEN,
-    DRAFT,
-    "drafted-identity",
-    TRASH,
-    "trashed-identity",
-    DELETED,
-    "deleted-identity",
-    DELETED_ALONE,
-];
-/// An identity without a user.
-const LONELY: &str = "lonely-identity";
-
 fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
 }
@@ -412,6 +422,9 @@ pub struct World {
     operation: Operation,
     drivers: Drivers,
     pub hand: Hand,
+    // Before the files that it looks at.
+    look: RefCell<Option<Look>>,
+    config: Arc<Config>,
     directory: tempfile::TempDir,
     model: Arc<Unfenced>,
 }
@@ -420,20 +433,6 @@ pub struct World {
 pub struct Life {
     pub app: App,
     pub script: Arc<Script>,
-}
-
-/// What there is, without what differs from run to run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
-    users: BTreeMap<String, Value>,
-    identities: BTreeMap<String, Value>,
-    grants: Vec<(String, String)>,
-    /// Those of groups and roles, by name.
-    documents: BTreeMap<String, Value>,
-    /// Whose, when, and the identity that it carries.
-    timers: Vec<(String, i64, String)>,
-    /// Everything of everybody whom the operation has nothing to do with, to the last byte.
-    bystanders: Vec<String>,
 }
 
 impl Drop for World {
@@ -452,22 +451,22 @@ impl World {
         for (id, account) in &template.accounts {
             model::seed(&model, id, account.clone());
         }
-        Self { operation, drivers, hand: Hand::default(), directory, model }
+        let config = template.config(operation);
+        Self { operation, drivers, hand: Hand::default(), look: RefCell::default(), config, directory, model }
     }
 
     /// Opens the world as a new process would. `journal` may stand before the real one.
     pub async fn live(&self, journal: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Life {
         let script = Script::new(self.hand.clone());
         let (state, real) = open_state(self.directory.path(), &self.hand).await;
-        let config = config(self.directory.path(), self.operation.settings());
         let systems = self.systems(&state, &script).await;
-        let app = App::assemble_with(config, systems, state, journal(real)).await.unwrap();
+        let app = App::assemble_with(self.config.clone(), systems, state, journal(real)).await.unwrap();
         Life { app, script }
     }
 
     async fn systems(&self, state: &Arc<Sqlite>, script: &Arc<Script>) -> Systems {
         let clock = self.hand.clock();
-        let stores = open_stores(&config(self.directory.path(), &[]), state, &clock).await.unwrap();
+        let stores = open_stores(&self.config, state, &clock).await.unwrap();
         let faulty =
             |inner: Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(FaultyStore { inner, script: script.clone() }) };
         let identity: Arc<dyn Identity> = match self.drivers {
@@ -488,164 +487,35 @@ impl World {
         }
     }
 
-    pub fn snapshot(&self) -> Snapshot {
-        let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .unwrap();
-        let untouched = |id: &str| !(SUBJECTS.contains(&id) || id == LONELY) && is_seeded(id);
-        let mut rows =
-            db.prepare("SELECT id, body, created_ms, updated_ms FROM document ORDER BY collection, id").unwrap();
-        let rows = rows
-            .query_map([], |row| {
-                let times = (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?);
-                Ok((
-                    row.get::<_, String>(0)?,
-                    format!("{}: {} {times:?}", row.get::<_, String>(0)?, row.get::<_, String>(1)?),
-                ))
-            })
-            .unwrap();
-        let mut bystanders: Vec<String> =
-            rows.map(Result::unwrap).filter(|(id, _)| untouched(id)).map(|(_, row)| row).collect();
-        let accounts = self.model.accounts().into_iter().filter(|(id, _)| untouched(id));
-        bystanders.extend(accounts.map(|account| format!("{account:?}")));
-        let documents = |collection: &str| -> Vec<(String, Map<String, Value>)> {
-            let mut rows = db.prepare("SELECT id, body FROM document WHERE collection = ?1 ORDER BY id").unwrap();
-            let rows = rows.query_map([collection], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
-            rows.map(Result::unwrap).map(|(id, body)| (id, serde_json::from_str(&body).unwrap())).collect()
-        };
-        let identities: Vec<(String, Map<String, Value>)> = match self.drivers {
-            Drivers::Embedded => documents("identities"),
-            Drivers::Unfenced => {
-                let accounts = self.model.accounts().into_iter();
-                accounts.map(|(id, account)| (id, object(serde_json::to_value(account).unwrap()))).collect()
-            }
-        };
-        let names: BTreeMap<&str, String> = identities.iter().map(|(id, body)| (id.as_str(), name(body))).collect();
-        let users = documents("users").into_iter().map(|(id, mut body)| {
-            for volatile in ["_id", "createdAt", "updatedAt", "updaterId"] {
-                body.remove(volatile);
-            }
-            if is_seeded(&id) {
-                body.insert("_id".to_owned(), id.into());
-            }
-            if let Some(linked) = body.get("authUserId").and_then(Value::as_str) {
-                // A link is compared by whom it leads to.
-                let linked = names.get(linked).cloned().unwrap_or_else(|| "nobody".to_owned());
-                body.insert("authUserId".to_owned(), linked.into());
-            }
-            (name(&body), Value::Object(body))
-        });
-        let mut seen: BTreeMap<String, Value> = BTreeMap::new();
-        for (name, body) in users {
-            assert!(seen.insert(name.clone(), body).is_none(), "two users are called {name}");
-        }
-        let mut known: BTreeMap<String, Value> = BTreeMap::new();
-        for (id, body) in &identities {
-            let mut body = body.clone();
-            // Who wrote it last, and when sessions ended, are no part of what a person is.
-            for volatile in ["mark", "revision", "version", "notBeforeMs"] {
-                body.remove(volatile);
-            }
-            if is_seeded(id) {
-                body.insert("id".to_owned(), id.as_str().into());
-            }
-            let name = name(&body);
-            assert!(known.insert(name.clone(), Value::Object(body)).is_none(), "two identities are called {name}");
-        }
-        let mut kept: BTreeMap<String, Value> = BTreeMap::new();
-        for collection in ["ums-config", "roles"] {
-            for (id, mut body) in documents(collection) {
-                body.remove("updaterId");
-                if is_seeded(&id) {
-                    body.insert("_id".to_owned(), id.into());
-                }
-                let called = body.get("roleId").or_else(|| body.get("userGroup")).cloned().unwrap_or_default();
-                let seen = kept.insert(format!("{collection} {called}"), Value::Object(body));
-                assert!(seen.is_none(), "two documents are called {called}");
-            }
-        }
-        let mut grants = db.prepare("SELECT user, permission FROM \"grant\" ORDER BY user, permission").unwrap();
-        let grants = grants.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
-        let ids: BTreeMap<String, String> =
-            documents("users").into_iter().map(|(id, body)| (id, name(&body))).collect();
-        let grants = grants
-            .map(Result::unwrap)
-            .map(|(user, permission)| (ids.get(&user).cloned().unwrap_or_else(|| "nobody".to_owned()), permission));
-        let mut timers = db.prepare("SELECT user, due_ms, identity FROM timer ORDER BY user").unwrap();
-        let timers =
-            timers.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?)));
-        let timers = timers.unwrap().map(Result::unwrap).map(|(user, due_ms, identity)| {
-            let whose = if is_seeded(&user) { Some(user) } else { ids.get(&user).cloned() };
-            let carries = identity.map(|id| names.get(id.as_str()).cloned().unwrap_or_else(|| "nobody".to_owned()));
-            (whose.unwrap_or_else(|| "nobody".to_owned()), due_ms, carries.unwrap_or_default())
-        });
-        let mut timers: Vec<_> = timers.collect();
-        timers.sort();
-        Snapshot { users: seen, identities: known, grants: grants.collect(), documents: kept, timers, bystanders }
+    /// A look at what there is.
+    pub fn look(&self) -> RefMut<'_, Look> {
+        RefMut::map(self.look.borrow_mut(), |look| look.get_or_insert_with(|| Look::at(&self.file())))
     }
 
-    /// The names that operations hold now.
-    pub fn held(&self) -> Vec<String> {
-        held(&self.file())
+    pub fn snapshot(&self) -> Snapshot {
+        self.look().snapshot(self)
     }
 
     /// How many operations were ever begun.
-    pub fn began(&self) -> u32 {
-        let db = Connection::open_with_flags(self.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        db.query_row("SELECT count(*) FROM operation", [], |row| row.get(0)).unwrap()
+    pub fn began(&self) -> usize {
+        self.look().texts("SELECT id FROM operation").len()
     }
 
     /// Where its state lies.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join("state.db")
     }
-
-    /// What is left of names and operations: nothing, once all is settled.
-    pub fn leftovers(&self) -> Vec<String> {
-        let mut left = self.held().into_iter().map(|name| format!("held {name}")).collect::<Vec<_>>();
-        let db = Connection::open_with_flags(self.directory.path().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .unwrap();
-        let texts = |sql: &str| -> Vec<String> {
-            db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-        };
-        left.extend(texts(
-            "SELECT 'unsettled ' || id || ' ' || state FROM operation WHERE state NOT IN ('done', 'undone')",
-        ));
-        left.extend(texts("SELECT 'kept a body ' || operation FROM step WHERE body IS NOT NULL"));
-        left
-    }
 }
 
-/// The names that operations hold, by the state in that file.
-pub fn held(file: &Path) -> Vec<String> {
-    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let mut names = db.prepare("SELECT name FROM hold ORDER BY name").unwrap();
-    names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-}
-
-/// Whether somebody with that id stood there before.
-fn is_seeded(id: &str) -> bool {
-    id.starts_with("0000000000000000000000") || id.ends_with("-identity")
-}
-
-/// How a person is called in a snapshot.
-fn name(body: &Map<String, Value>) -> String {
-    let text = |field: &str| body.get(field).and_then(Value::as_str);
-    text("email").or_else(|| text("username")).unwrap_or("nameless").to_lowercase()
-}
-
-fn names() -> Vec<String> {
-    vec!["email".to_owned(), "username".to_owned()]
-}
-
-fn config(directory: &Path, settings: &[(&str, &str)]) -> Arc<Config> {
-    let directory = ("DATA_DIR", directory.to_str().unwrap());
-    let pairs = settings.iter().copied().chain([directory]);
-    Config::resolve(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap().config
+/// Where the state lies a world says itself.
+fn config(settings: &[(&str, &str)]) -> Arc<Config> {
+    let pairs = settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    Config::resolve(pairs).unwrap().config
 }
 
 async fn open_state(directory: &Path, hand: &Hand) -> (Arc<Sqlite>, Arc<dyn Journal>) {
-    use user_manager::state::{Keys, sqlite::journal::SqliteJournal};
-    let state = Sqlite::open(&directory.join("state.db"), hand.clock()).unwrap();
+    let few = Opening { readers: 1, queries: 1, ..Opening::default() };
+    let state = Sqlite::open_as(&directory.join("state.db"), hand.clock(), few).unwrap();
     let key = state.get_or_put("journal-chain-key", vec![7; 32]).await.unwrap();
     let journal = SqliteJournal::open(state.clone(), key, hand.clock()).await.unwrap();
     (state, Arc::new(journal))
@@ -655,131 +525,44 @@ async fn open_state(directory: &Path, hand: &Hand) -> (Arc<Sqlite>, Arc<dyn Jour
 pub struct Template {
     directory: tempfile::TempDir,
     accounts: Vec<(String, Account)>,
+    configs: Vec<(Settings, Arc<Config>)>,
 }
 
 impl Template {
     pub async fn make() -> Self {
         let directory = tempfile::tempdir_in(memory()).unwrap();
-        let accounts = people();
+        let accounts = people::accounts();
         for drivers in Drivers::ALL {
             let hand = Hand::default();
             let place = directory.path().join(format!("{drivers:?}"));
             std::fs::create_dir(&place).unwrap();
             let (state, journal) = open_state(&place, &hand).await;
             drop(journal);
-            seed(&state, &hand, &accounts).await;
+            people::seed(&state, &hand, &accounts).await;
         }
-        Self { directory, accounts }
+        let mut configs: Vec<(Settings, Arc<Config>)> = Vec::new();
+        for settings in Operation::ALL.map(Operation::settings) {
+            if configs.iter().all(|(known, _)| *known != settings) {
+                configs.push((settings, config(settings)));
+            }
+        }
+        let template = Self { directory, accounts, configs };
+        for drivers in Drivers::ALL {
+            // A first life makes the keys that all lives have.
+            let world = World::new(&template, Operation::PatchSame, drivers).await;
+            drop(world.live(|journal| journal).await);
+            std::fs::copy(world.file(), template.file(drivers)).unwrap();
+        }
+        template
+    }
+
+    fn config(&self, operation: Operation) -> Arc<Config> {
+        let mut configs = self.configs.iter();
+        configs.find(|(settings, _)| *settings == operation.settings()).unwrap().1.clone()
     }
 
     fn file(&self, drivers: Drivers) -> PathBuf {
         self.directory.path().join(format!("{drivers:?}")).join("state.db")
-    }
-}
-
-/// The accounts of everybody, with the ids by which users name them.
-fn people() -> Vec<(String, Account)> {
-    let account = |id: &str, email: &str, username: &str, enabled: bool| {
-        let account = Account {
-            username: Some(username.to_owned()),
-            email: Some(email.to_owned()),
-            enabled,
-            mark: Some(format!("seed-{id}")),
-            revision: None,
-        };
-        (id.to_owned(), account)
-    };
-    vec![
-        account("ada-identity", "Ada@x.org", "ada", true),
-        account("blocked-identity", "blocked@x.org", "blocked", false),
-        account("admin-identity", "admin@x.org", "admin", true),
-        account("other-admin-identity", "admin2@x.org", "admin2", true),
-        account("bystander-identity", "ada@x.org.uk", "ada1", true),
-        account("draft-identity", "draft@x.org", "draft", false),
-        account("due-identity", "due@x.org", "due", true),
-        account("later-identity", "later@x.org", "later", true),
-        account("gone-identity", "gone@x.org", "gone", true),
-        account("overtaken-identity", "overtaken@x.org", "overtaken", true),
-        account("drafted-identity", "drafted@x.org", "drafted", false),
-        account("trashed-identity", "trashed@x.org", "trashed", false),
-        account("deleted-identity", "deleted@x.org", "deleted", false),
-        account(LONELY, "lonely@x.org", "lonely", true),
-        account("hidden-identity", "hidden@x.org", "hidden", true),
-    ]
-}
-
-async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) {
-    use user_manager::state::Grants;
-    let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
-    let stores = open_stores(&config(Path::new("data"), &[]), state, &hand.clock()).await.unwrap();
-    built_in::put(state.as_ref(), stores.groups.as_ref(), hand.now_ms()).await.unwrap();
-    let group = |name: &str| json!({"userGroup": name, "label": name, "crudSchema": {"properties": {"name": {}}}});
-    for (id, name) in [(GROUP, "guests"), ("0000000000000000000000a3", "guests2")] {
-        stores.groups.insert(&user(id), &object(group(name)), "seed").await.unwrap();
-    }
-    let catalogue = stores.roles.unwrap();
-    let role = |name: &str| json!({"roleId": name, "permissions": ["users:read", "users:admin"]});
-    for (id, name) in [(ROLE, "boss"), ("0000000000000000000000a4", "boss2")] {
-        catalogue.insert(&user(id), &object(role(name)), "seed").await.unwrap();
-    }
-    let identities = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await.unwrap();
-    for (id, account) in accounts {
-        identities.create(Some(id), account, None).await.unwrap();
-    }
-    let stand = async |id: &str, fields: Value, to: State| {
-        store.insert(&user(id), &object(fields), "seed").await.unwrap();
-        if to != State::Public {
-            let stored = store.get(&user(id), &Default::default()).await.unwrap().unwrap();
-            store.set_state(&user(id), &stored.revision, to, "seed").await.unwrap();
-        }
-    };
-    let person = |group: &str, email: &str, username: &str, identity: &str| json!({"userGroup": group, "email": email, "username": username, "authUserId": identity, "name": "N", "phone": "+39 012"});
-    stand(ADA, person("users", "Ada@x.org", "ada", "ada-identity"), State::Public).await;
-    stand(BLOCKED, person("users", "blocked@x.org", "blocked", "blocked-identity"), State::Public).await;
-    let blocked = store.get(&user(BLOCKED), &Default::default()).await.unwrap().unwrap();
-    let change = Change { set: object(json!({"blocked": true})), unset: Vec::new() };
-    store.change(&user(BLOCKED), &blocked.revision, &change, "seed").await.unwrap();
-    stand(ADMIN, person("administrators", "admin@x.org", "admin", "admin-identity"), State::Public).await;
-    let other = "000000000000000000000004";
-    stand(other, person("administrators", "admin2@x.org", "admin2", "other-admin-identity"), State::Public).await;
-    for admin in [ADMIN, other] {
-        state.grant(admin, &["users:admin".to_owned()]).await.unwrap();
-    }
-    stand("000000000000000000000005", person("users", "ada@x.org.uk", "ada1", "bystander-identity"), State::Public)
-        .await;
-    stand("000000000000000000000006", person("users", "draft@x.org", "draft", "draft-identity"), State::Draft).await;
-    stand("000000000000000000000007", json!({"userGroup": "users", "email": "trash@x.org"}), State::Trash).await;
-    let alone = |email: &str, username: &str| json!({"userGroup": "users", "email": email, "username": username});
-    stand(SHELVED, alone("shelved@x.org", "shelved"), State::Public).await;
-    stand(SHELVED_TRASH, alone("shelved2@x.org", "shelved2"), State::Trash).await;
-    stand(SHELVED_HIDDEN, alone("shelved3@x.org", "hidden"), State::Public).await;
-    let mut drafted = person("users", "drafted@x.org", "drafted", "drafted-identity");
-    drafted["blocked"] = json!(true);
-    stand(DRAFT, drafted, State::Draft).await;
-    stand(TRASH, person("users", "trashed@x.org", "trashed", "trashed-identity"), State::Trash).await;
-    stand(DELETED, person("users", "deleted@x.org", "deleted", "deleted-identity"), State::Deleted).await;
-    stand(DELETED_ALONE, alone("departed@x.org", "departed"), State::Deleted).await;
-    seed_timers(state, hand, &stand).await;
-}
-
-/// People with a date, and their timers.
-async fn seed_timers(state: &Arc<Sqlite>, hand: &Hand, stand: &impl AsyncFn(&str, Value, State)) {
-    use user_manager::state::{Timer, Timers};
-    let past_ms = hand.now_ms() - 1000;
-    let future_ms = hand.now_ms() + 100_000_000_000;
-    for (id, name, date_ms, due_ms) in [
-        (DUE, "due", Some(past_ms), past_ms),
-        (LATER, "later", Some(future_ms), future_ms),
-        (GONE, "gone", None, past_ms),
-        (OVERTAKEN, "overtaken", Some(future_ms), past_ms),
-    ] {
-        let identity = format!("{name}-identity");
-        if let Some(date_ms) = date_ms {
-            let fields = json!({"userGroup": "users", "email": format!("{name}@x.org"), "username": name,
-                "authUserId": identity, "expirationDate": rfc3339(date_ms)});
-            stand(id, fields, State::Public).await;
-        }
-        state.set(id, Some(Timer { due_ms, identity: Some(identity) })).await.unwrap();
     }
 }
 
@@ -795,65 +578,4 @@ pub fn wanted_all() -> bool {
 #[expect(clippy::disallowed_methods, reason = "a cell can be run alone")]
 fn chosen() -> Option<String> {
     std::env::var("CELL").ok()
-}
-
-/// What a cell showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    Before,
-    After,
-    Broken(String),
-}
-
-/// Compares the world with the two that it may be, and what the caller was told with what is true.
-pub fn judge(world: &World, before: &Snapshot, after: &Snapshot, told: Option<&Result<(), Error>>) -> Seen {
-    let left = world.leftovers();
-    if !left.is_empty() {
-        return Seen::Broken(format!("left over: {left:?}"));
-    }
-    let now = world.snapshot();
-    let seen = match (now == *before, now == *after) {
-        (true, _) => Seen::Before,
-        (_, true) => Seen::After,
-        _ => return Seen::Broken(format!("half: {}", difference(before, after, &now))),
-    };
-    let promised = matches!(told, Some(Err(error)) if error.code() == Code::Resumable);
-    if told.is_none_or(|told| is_true(told, &now, before, after)) && (!promised || now == *after) {
-        seen
-    } else {
-        Seen::Broken(format!("told {told:?}, and it is {seen:?}"))
-    }
-}
-
-/// Whether what the caller was told holds in that world.
-pub fn is_true(told: &Result<(), Error>, now: &Snapshot, before: &Snapshot, after: &Snapshot) -> bool {
-    match told.as_ref().map_err(Error::code) {
-        // It goes on by itself: whichever it will be.
-        Err(Code::OutcomePending | Code::Resumable) => true,
-        Ok(()) => now == after,
-        Err(_) => now == before,
-    }
-}
-
-fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
-    let mut lines = Vec::new();
-    let mut compare =
-        |what: &str, b: &BTreeMap<String, Value>, a: &BTreeMap<String, Value>, n: &BTreeMap<String, Value>| {
-            let names: std::collections::BTreeSet<_> = b.keys().chain(a.keys()).chain(n.keys()).collect();
-            for name in names {
-                let (b, a, n) = (b.get(name), a.get(name), n.get(name));
-                if n != b || n != a {
-                    lines.push(format!("{what} {name}: before {b:?} after {a:?} now {n:?}"));
-                }
-            }
-        };
-    compare("user", &before.users, &after.users, &now.users);
-    compare("identity", &before.identities, &after.identities, &now.identities);
-    compare("document", &before.documents, &after.documents, &now.documents);
-    if now.bystanders != before.bystanders {
-        lines.push(format!("bystanders: before {:?} now {:?}", before.bystanders, now.bystanders));
-    }
-    lines.push(format!("grants: before {:?} after {:?} now {:?}", before.grants, after.grants, now.grants));
-    lines.push(format!("timers: before {:?} after {:?} now {:?}", before.timers, after.timers, now.timers));
-    lines.join("; ")
 }

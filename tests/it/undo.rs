@@ -157,7 +157,7 @@ async fn an_undo_that_changes_nothing_is_not_repeated_without_a_pause() {
     sagas.idle().await;
     let looks = i64::from(LOOKS.load(Ordering::SeqCst));
     assert!(world.hand.now_ms() - began > 10 * looks, "{looks} looks in {} ms", world.hand.now_ms() - began);
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(world.look().leftovers(), Vec::<String>::new());
 }
 
 /// Its undo panics at first.
@@ -206,7 +206,7 @@ async fn an_undo_that_panics_is_tried_again_and_stands_in_the_log() {
     sagas.idle().await;
     let entry = app.journal.read(begun.get().unwrap()).await.unwrap().unwrap();
     assert_eq!((entry.state, entry.steps[0].failures), (journal::State::Undone, 3));
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(world.look().leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn an_operation_that_this_program_cannot_read_keeps_its_names_and_asks_for
     let why = entry.attention.unwrap();
     assert!(why.contains("paint") && !why.contains("ada@"), "{why}");
     assert_eq!(entry.state, journal::State::Running);
-    assert!(world.leftovers().iter().any(|name| name.contains(NEW)), "its name is still held");
+    assert!(world.look().leftovers().iter().any(|name| name.contains(NEW)), "its name is still held");
     // Asked for it, it is looked at again.
     assert!(!app.sagas.nudge(&id));
     assert_eq!(app.sagas.recover().await.unwrap(), 1);
