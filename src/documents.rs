@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 use crate::{
     access::Caller,
     app::App,
-    error::{self, Code, Error},
+    error::{self, Code, Error, FINDINGS, Finding, segment},
     patch::Patch,
     query::{Fields, Filter, Kind, Members, Query},
     saga::{Answer, Saga},
     store::{Collection, Store},
     users::{
         Change, METADATA, State, User, UserId, held_name,
-        rules::Precondition,
+        rules::{self, Precondition},
         steps::{DeleteDocument, InsertUser, MoveUser, Over, PatchUser},
     },
 };
@@ -70,7 +70,7 @@ pub async fn create<K: Kept>(app: &App, caller: &Caller, kept: K, fields: Map<St
 
     let (known, called) = (kept.clone(), name.clone());
     let made = app.sagas.run(asked, async move |saga: &mut Saga| {
-        hold(saga, &names, kept.allow(None, Some(&fields)).await?).await?;
+        rules::hold_further(saga, &names, kept.allow(None, Some(&fields)).await?).await?;
         saga.step(Over { of: K::OF, step: InsertUser { id: id.clone(), fields, by } }).await?;
         kept.forget(&name);
         Ok(id)
@@ -108,7 +108,7 @@ pub async fn update<K: Kept>(
         let row = row.ok_or_else(|| K::OF.not_found())?;
         only_if.require(&row)?;
         let (change, mut after) = changed(&patch, &row, saga.view().now_ms())?;
-        hold(saga, &names, kept.allow(Some(&row), Some(&after.fields())).await?).await?;
+        rules::hold_further(saga, &names, kept.allow(Some(&row), Some(&after.fields())).await?).await?;
         after.revision = saga.step(Over { of: K::OF, step: PatchUser::new(&row, change, &by) }).await?;
         kept.forget(&name);
         after.document.insert("updatedAt".to_owned(), after.revision.0.clone().into());
@@ -142,7 +142,7 @@ pub async fn delete<K: Kept>(
         let row = saga.view().document(K::OF, &id).await?.filter(|row| row.state == State::Public);
         let row = row.ok_or_else(|| K::OF.not_found())?;
         only_if.require(&row)?;
-        hold(saga, &names, kept.allow(Some(&row), None).await?).await?;
+        rules::hold_further(saga, &names, kept.allow(Some(&row), None).await?).await?;
         let (at, from, to) = (row.revision.clone(), row.state, State::Trash);
         saga.step(Over { of: K::OF, step: MoveUser { id: id.clone(), at, from, to, by } }).await?;
         kept.forget(&name);
@@ -155,8 +155,53 @@ pub async fn delete<K: Kept>(
     gone
 }
 
+/// What is wrong with a document.
+#[derive(Default)]
+pub struct Wrong(Vec<Finding>);
+
+impl Wrong {
+    pub fn add(&mut self, pointer: impl Into<String>, keyword: &str, message: impl Into<String>) {
+        self.0.push(Finding { pointer: pointer.into(), keyword: keyword.to_owned(), message: message.into() });
+    }
+
+    /// Members that such a document does not have, but for those that somebody else has put there.
+    pub fn strangers(&mut self, before: Option<&User>, fields: &Map<String, Value>, members: &[&str]) {
+        for (name, value) in fields {
+            let theirs = before.is_some_and(|row| row.document.get(name) == Some(value));
+            if !members.contains(&name.as_str()) && !theirs {
+                self.add(format!("/{}", segment(name)), "unknown-member", "is no member of such a document");
+            }
+        }
+    }
+
+    /// A member that must be there and be a name, unless it was not there before either.
+    pub fn name(&mut self, before: Option<&User>, fields: &Map<String, Value>, name: &str) {
+        match fields.get(name).map(Value::as_str) {
+            None if before.is_some_and(|row| !row.document.contains_key(name)) => {}
+            None => self.add("", "required", format!("{name} is required")),
+            Some(None) => self.add(format!("/{name}"), "type", "must be a string"),
+            Some(Some(text)) if !is_name(text) => {
+                let message = "must be 1 to 255 characters and begin otherwise than with __";
+                self.add(format!("/{name}"), "pattern", message);
+            }
+            Some(Some(_)) => {}
+        }
+    }
+
+    /// `validation-failed` with that sentence, where anything was found.
+    pub fn none(mut self, sentence: &str) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        self.0.truncate(FINDINGS);
+        let mut error = Error::new(Code::ValidationFailed, sentence);
+        error.findings = self.0;
+        Err(error)
+    }
+}
+
 /// What groups and roles may be called. Names that begin otherwise are ours.
-pub fn is_name(text: &str) -> bool {
+fn is_name(text: &str) -> bool {
     let length = text.chars().count();
     (1..=255).contains(&length) && text.trim() == text && !text.starts_with("__") && !text.contains(char::is_control)
 }
@@ -212,9 +257,4 @@ fn changed(patch: &Patch, row: &User, now_ms: i64) -> Result<(Change, User), Err
     let mut after = row.clone();
     change.apply(&mut after.document);
     Ok((change, after))
-}
-
-async fn hold(saga: &mut Saga, held: &[String], mut needed: Vec<String>) -> Result<(), Error> {
-    needed.retain(|name| !held.contains(name));
-    if needed.is_empty() { Ok(()) } else { saga.hold(needed).await }
 }

@@ -307,6 +307,14 @@ pub fn state_unavailable() -> Error {
         .retry_after(5)
 }
 
+/// More are not told.
+pub const FINDINGS: usize = 20;
+
+/// A member's name in a pointer (RFC 6901 3). What is very long is cut, so that no message grows with what was sent.
+pub fn segment(name: &str) -> String {
+    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1").replace('\0', "\\u0000")
+}
+
 pub fn invalid(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Error {
     let pointer = pointer.into();
     let message = message.into();

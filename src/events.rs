@@ -9,7 +9,10 @@ use crate::{
     clock::rfc3339,
     error::Error,
     query::Filter,
-    state::ledger::{Event, EventQuery},
+    state::{
+        journal::Origin,
+        ledger::{Event, EventQuery},
+    },
 };
 
 /// An event as it is answered. No secrets, no e-mails, no values of the user.
@@ -28,11 +31,18 @@ pub struct Shown {
     operation: Option<String>,
 }
 
+/// Who asked.
 #[derive(Debug, Serialize)]
-struct Actor {
+pub struct Actor {
     id: String,
     by: String,
     address: Option<String>,
+}
+
+impl Actor {
+    pub fn of(origin: &Origin) -> Self {
+        Self { id: origin.actor.clone(), by: origin.by.clone(), address: origin.address.clone() }
+    }
 }
 
 /// Oldest first. Nothing for a caller who sees only some persons: an event tells of any.
@@ -49,7 +59,7 @@ fn shown(event: Event) -> Shown {
     Shown {
         id,
         at: rfc3339(at_ms),
-        actor: Actor { id: origin.actor, by: origin.by, address: origin.address },
+        actor: Actor::of(&origin),
         request_id: origin.request_id,
         action,
         subject,

@@ -21,16 +21,12 @@ pub use schema::{Fault, Schema};
 
 use crate::{
     clock::Clock,
-    error::{Code, Error, Finding},
+    error::{Code, Error, FINDINGS, Finding, segment},
+    lately::REMEMBERED_MS,
     query::Query,
     store::Store,
     users::{METADATA, STANDARD, State, User},
 };
-
-/// Over a remote store a group is looked up at most once in so long.
-const REMEMBERED_MS: i64 = 1_000;
-/// More are not told.
-const FINDINGS: usize = 20;
 
 /// All groups. Cheap to copy.
 #[derive(Clone)]
@@ -39,9 +35,8 @@ pub struct Groups(Arc<Inside>);
 struct Inside {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// Known where the store has no document of that name.
-    otherwise: HashMap<String, Known>,
-    documents_otherwise: HashMap<String, Map<String, Value>>,
+    /// Known where the store has no document of that name: what such a group says, and the group.
+    otherwise: HashMap<String, (Map<String, Value>, Known)>,
     seen: Mutex<HashMap<String, Seen>>,
     /// So often was something forgotten.
     forgotten: AtomicU64,
@@ -88,25 +83,16 @@ pub struct Group {
 
 impl Groups {
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self, String> {
-        let (mut otherwise, mut documents_otherwise) = (HashMap::new(), HashMap::new());
+        let mut otherwise = HashMap::new();
         // Our own state was given them as documents.
         if store.name() != "embedded" {
             for document in built_in::documents()? {
                 let group = Group::compile(&document).map_err(|fault| fault.message)?;
-                documents_otherwise.insert(group.name.clone(), document);
-                otherwise.insert(group.name.clone(), Ok(Arc::new(group)));
+                otherwise.insert(group.name.clone(), (document, Ok(Arc::new(group))));
             }
         }
         let (seen, forgotten) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inside {
-            store,
-            clock,
-            otherwise,
-            documents_otherwise,
-            seen,
-            forgotten,
-            fields: Mutex::default(),
-        })))
+        Ok(Self(Arc::new(Inside { store, clock, otherwise, seen, forgotten, fields: Mutex::default() })))
     }
 
     /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none,
@@ -146,7 +132,7 @@ impl Groups {
         found.retain(|row| row.state == State::Public);
         let (document, group) = match (found.pop(), found.is_empty()) {
             (None, _) => match inside.otherwise.get(name) {
-                Some(group) => (None, group.clone()),
+                Some((_, group)) => (None, group.clone()),
                 None => {
                     inside.seen().remove(name);
                     return Ok(None);
@@ -177,7 +163,7 @@ impl Groups {
     pub async fn documents(&self) -> Result<Vec<Map<String, Value>>, Error> {
         let rows = self.0.store.list(&Query::everybody().in_states(&[State::Public])).await?;
         let mut documents: Vec<_> = rows.iter().map(User::fields).collect();
-        for (name, document) in &self.0.documents_otherwise {
+        for (name, (document, _)) in &self.0.otherwise {
             if !rows.iter().any(|row| row.group() == name) {
                 documents.push(document.clone());
             }
@@ -263,7 +249,7 @@ impl Group {
         let mut findings: Vec<Finding> = Vec::new();
         for (name, value) in &user {
             let known = STANDARD.contains(&name.as_str()) || self.schema.properties.contains_key(name);
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", segment(name));
             if !known {
                 findings.push(finding(&pointer, "unknown-member", "is no member of a user of this group"));
             } else if let Some(wrong) = standard_type(name, value) {

@@ -35,6 +35,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod fold;
+pub mod lately;
 pub mod logging;
 pub mod outcome;
 pub mod patch;

@@ -7,6 +7,7 @@ use crate::{
     app::App,
     clock::rfc3339,
     error::{Code, Error},
+    events::Actor,
     query::Filter,
     state::journal::{Entry, Happened, ListQuery, State, StepEntry},
     users::{UserId, rules},
@@ -29,13 +30,6 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     steps: Vec<ShownStep>,
-}
-
-#[derive(Debug, Serialize)]
-struct Actor {
-    id: String,
-    by: String,
-    address: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +110,7 @@ fn shown(entry: Entry) -> Shown {
     Shown {
         state,
         next: next(&entry),
-        actor: Actor { id: entry.origin.actor, by: entry.origin.by, address: entry.origin.address },
+        actor: Actor::of(&entry.origin),
         request_id: entry.origin.request_id,
         started_at: rfc3339(entry.began_ms),
         settled_at: entry.settled_ms.map(rfc3339),

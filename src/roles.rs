@@ -3,27 +3,21 @@
 
 pub mod documents;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use crate::{
     access::Permissions,
     clock::Clock,
     error::Error,
+    lately::Lately,
     query::{Filter, Query},
     store::Store,
     systems::Systems,
     users::{State, User},
 };
 
-/// Over a remote store a role is looked up at most once in so long.
-const REMEMBERED_MS: i64 = 1_000;
-const MOST: usize = 4096;
 /// So many are asked for at once.
 const AT_ONCE: usize = 50;
 
@@ -37,16 +31,14 @@ pub struct Roles(Option<Arc<Inside>>);
 struct Inside {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// By `roleId`: when it was looked up, and what it gave.
-    found: Cache<String, (i64, Gives)>,
-    /// So often was something forgotten.
-    forgotten: AtomicU64,
+    /// By `roleId`. Only where the store is far away: our own is asked each time.
+    lately: Lately<Gives>,
 }
 
 impl Roles {
     /// The catalogue in that collection, or none.
     pub fn new(store: Option<Arc<dyn Store>>, clock: Clock) -> Self {
-        let inside = |store| Inside { store, clock, found: Cache::new(MOST), forgotten: AtomicU64::new(0) };
+        let inside = |store| Inside { store, clock, lately: Lately::default() };
         Self(store.map(|store| Arc::new(inside(store))))
     }
 
@@ -60,17 +52,20 @@ impl Roles {
     pub async fn look_up(&self, names: &[&str]) -> Result<Vec<Gives>, Error> {
         let Some(inside) = &self.0 else { return Ok(vec![None; names.len()]) };
         let now_ms = inside.clock.now_ms();
-        let forgotten = inside.forgotten.load(Ordering::SeqCst);
+        let ours = inside.store.name() == "embedded";
+        let looking = inside.lately.look(now_ms);
         let mut given = Vec::new();
         for names in names.chunks(AT_ONCE) {
-            let mut known: Vec<_> = names.iter().map(|name| inside.recent(name, now_ms)).collect();
+            let mut known: Vec<_> = names.iter().map(|name| inside.lately.recent(name, now_ms)).collect();
             let missing = names.iter().zip(&known).filter(|(_, known)| known.is_none());
             let pairs: Vec<_> = missing.map(|(name, _)| ("roleId", *name)).collect();
             let rows = if pairs.is_empty() { Vec::new() } else { inside.store.find(&pairs).await? };
             for (name, known) in names.iter().zip(&mut known).filter(|(_, known)| known.is_none()) {
                 let row = rows.iter().find(|row| row.state == State::Public && row.text("roleId") == Some(name));
                 let gives = row.map(|row| Arc::new(permissions(row)));
-                inside.remember(name, now_ms, gives.clone(), forgotten);
+                if !ours {
+                    inside.lately.remember(name, gives.clone(), looking);
+                }
                 *known = Some(gives);
             }
             given.extend(known.into_iter().map(Option::flatten));
@@ -89,27 +84,7 @@ impl Roles {
     /// What was known holds no more: whoever writes a role says so.
     pub fn forget(&self, name: &str) {
         if let Some(inside) = &self.0 {
-            inside.forgotten.fetch_add(1, Ordering::SeqCst);
-            inside.found.remove(name);
-        }
-    }
-}
-
-impl Inside {
-    fn recent(&self, name: &str, now_ms: i64) -> Option<Gives> {
-        let (at_ms, gives) = self.found.get(name)?;
-        let recent = self.store.name() != "embedded" && (0..REMEMBERED_MS).contains(&(now_ms - at_ms));
-        recent.then_some(gives)
-    }
-
-    /// Unless something was forgotten while it was looked up: then it may be as it was before.
-    fn remember(&self, name: &str, now_ms: i64, gives: Gives, forgotten: u64) {
-        if self.store.name() == "embedded" || forgotten != self.forgotten.load(Ordering::SeqCst) {
-            return;
-        }
-        self.found.insert(name.to_owned(), (now_ms, gives));
-        if forgotten != self.forgotten.load(Ordering::SeqCst) {
-            self.found.remove(name);
+            inside.lately.forget(name);
         }
     }
 }

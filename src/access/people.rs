@@ -1,18 +1,9 @@
 //! Whose identity it is that a token or a login names, and what he may do.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
-
-use quick_cache::sync::Cache;
+use std::sync::Arc;
 
 use super::Permissions;
-use crate::{app::App, error::Error, roles, systems::Systems, users::UserId};
-
-/// Over a remote store a person is looked up at most once in so long.
-const REMEMBERED_MS: i64 = 1_000;
-const MOST: usize = 4096;
+use crate::{app::App, error::Error, lately::Lately, roles, systems::Systems, users::UserId};
 
 /// Somebody who may act: PUBLIC and not blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,26 +29,13 @@ impl Found {
 }
 
 /// Who was looked up lately, by `authUserId`. Only where the store is far away: our own is asked each time.
-#[derive(Clone)]
-pub struct People(Arc<Lately>);
-
-struct Lately {
-    found: Cache<String, (i64, Option<Found>)>,
-    /// So often was somebody forgotten.
-    forgotten: AtomicU64,
-}
-
-impl Default for People {
-    fn default() -> Self {
-        Self(Arc::new(Lately { found: Cache::new(MOST), forgotten: AtomicU64::new(0) }))
-    }
-}
+#[derive(Clone, Default)]
+pub struct People(Arc<Lately<Option<Found>>>);
 
 impl People {
     /// What was known of that person holds no more: whoever changes or removes him says so.
     pub fn forget(&self, identity: &str) {
-        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.0.found.remove(identity);
+        self.0.forget(identity);
     }
 
     /// The person as he was found at most a second ago; nothing when nobody with that identity may act.
@@ -65,21 +43,13 @@ impl People {
         if app.systems.store.name() == "embedded" {
             return find(app, identity).await;
         }
-        let now = app.clock.now_ms();
-        if let Some((at, found)) = self.0.found.get(identity)
-            && (0..REMEMBERED_MS).contains(&(now - at))
-        {
+        let now_ms = app.clock.now_ms();
+        if let Some(found) = self.0.recent(identity, now_ms) {
             return person(app, found).await;
         }
-        let forgotten = self.0.forgotten.load(Ordering::SeqCst);
+        let looking = self.0.look(now_ms);
         let found = look_up(app, identity).await?;
-        // Somebody who was changed while we looked may have been found as he was before.
-        if forgotten == self.0.forgotten.load(Ordering::SeqCst) {
-            self.0.found.insert(identity.to_owned(), (now, found.clone()));
-            if forgotten != self.0.forgotten.load(Ordering::SeqCst) {
-                self.0.found.remove(identity);
-            }
-        }
+        self.0.remember(identity, found.clone(), looking);
         person(app, found).await
     }
 }

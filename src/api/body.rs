@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::json;
 use crate::{
     app::App,
-    error::{Code, Error, Finding, invalid},
+    error::{Code, Error, Finding, invalid, segment},
     identity::AuthUserId,
     users::UserId,
 };
@@ -68,7 +68,7 @@ impl Parsed for Nothing {
         match members.keys().next() {
             None => Ok(Self),
             Some(member) => {
-                let pointer = format!("/{}", json::segment(member));
+                let pointer = format!("/{}", segment(member));
                 Err(invalid(Code::ValidationFailed, pointer, "no members are expected here"))
             }
         }

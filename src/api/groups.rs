@@ -9,7 +9,6 @@ use super::{
     body::{Nothing, Object},
     conditions::{IfMatch, IfNoneMatch, tagged_user},
     frame,
-    json::segment,
     keyed::Keyed,
     target::OfGroup,
     wanted::{GroupCount, GroupList, Wanted},
@@ -21,7 +20,7 @@ use crate::{
     },
     app::App,
     documents,
-    error::{Code, Error, Finding},
+    error::{Code, Error, Finding, segment},
     groups::{self, trial},
     store::Collection,
 };

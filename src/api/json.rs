@@ -6,7 +6,7 @@ use std::{cell::RefCell, fmt};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::error::{Code, Error, invalid};
+use crate::error::{Code, Error, invalid, segment};
 
 /// Values inside values.
 pub const DEEPEST: usize = 64;
@@ -101,11 +101,6 @@ impl Reading {
             }
         }
     }
-}
-
-/// RFC 6901 3; nothing that could be a value of a person gets into an endless message.
-pub fn segment(key: &str) -> String {
-    key.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1").replace('\0', "\\u0000")
 }
 
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use super::{Fault, Group, Groups, PasswordPolicy, schema::Property, schema::prop
 use crate::{
     access::Caller,
     app::App,
-    documents::{self, Kept},
+    documents::{self, Kept, Wrong},
     error::{Code, Error, Finding},
     query::{Filter, Query},
     store::Collection,
@@ -100,47 +100,22 @@ impl Kept for Written {
 
 /// The group that such a document makes; `validation-failed` and `invalid-schema` with pointers into it.
 fn read(before: Option<&User>, fields: &Map<String, Value>) -> Result<Group, Error> {
-    let mut findings = Vec::new();
-    let mut wrong = |pointer: &str, keyword: &str, message: &str| {
-        let (pointer, keyword, message) = (pointer.to_owned(), keyword.to_owned(), message.to_owned());
-        findings.push(Finding { pointer, keyword, message });
-    };
-    for (name, value) in fields {
-        // What somebody else has put beside is his.
-        let theirs = before.is_some_and(|row| row.document.get(name) == Some(value));
-        if !MEMBERS.contains(&name.as_str()) && !theirs {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            wrong(&pointer, "unknown-member", "is no member of a group");
-        }
-    }
-    for name in ["userGroup", "label"] {
-        match fields.get(name).map(Value::as_str) {
-            None if before.is_some_and(|row| !row.document.contains_key(name)) => {}
-            None => wrong("", "required", &format!("{name} is required")),
-            Some(None) => wrong(&format!("/{name}"), "type", "must be a string"),
-            Some(Some(text)) if !documents::is_name(text) => {
-                wrong(&format!("/{name}"), "pattern", "must be 1 to 255 characters and begin otherwise than with __")
-            }
-            Some(Some(_)) => {}
-        }
-    }
+    let mut wrong = Wrong::default();
+    wrong.strangers(before, fields, &MEMBERS);
+    wrong.name(before, fields, "userGroup");
+    wrong.name(before, fields, "label");
     match fields.get("crudSchema") {
-        None => wrong("", "required", "crudSchema is required"),
+        None => wrong.add("", "required", "crudSchema is required"),
         Some(Value::Object(_)) => {}
-        Some(_) => wrong("/crudSchema", "type", "must be an object"),
+        Some(_) => wrong.add("/crudSchema", "type", "must be an object"),
     }
     if fields.get("authUserCreationDisabled").is_some_and(|value| !value.is_boolean()) {
-        wrong("/authUserCreationDisabled", "type", "must be true or false");
+        wrong.add("/authUserCreationDisabled", "type", "must be true or false");
     }
     if let Err(Fault { pointer, message }) = passwords(fields) {
-        wrong(&pointer, "passwordPolicy", &message);
+        wrong.add(pointer, "passwordPolicy", message);
     }
-    if !findings.is_empty() {
-        let mut error = Error::new(Code::ValidationFailed, "This is no group document");
-        findings.truncate(20);
-        error.findings = findings;
-        return Err(error);
-    }
+    wrong.none("This is no group document")?;
     Group::compile(fields).map_err(refused)
 }
 

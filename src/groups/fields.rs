@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Groups, REMEMBERED_MS, built_in};
+use super::Groups;
 use crate::{
-    error::{self, Error},
-    query::{Fields, Kind, Query},
-    users::State,
+    error::Error,
+    lately::REMEMBERED_MS,
+    query::{Fields, Kind},
 };
 
 /// As they were found, and when.
@@ -24,12 +24,7 @@ impl Groups {
         {
             return Ok(Arc::clone(fields));
         }
-        let stored = inside.store.list(&Query::everybody().in_states(&[State::Public])).await?;
-        let mut documents: Vec<_> = stored.into_iter().map(|row| row.document).collect();
-        if !inside.otherwise.is_empty() {
-            documents.extend(built_in::documents().map_err(error::internal)?);
-        }
-        let fields = Arc::new(of_documents(&documents));
+        let fields = Arc::new(of_documents(&self.documents().await?));
         *inside.fields() = Some((now_ms, Arc::clone(&fields)));
         Ok(fields)
     }

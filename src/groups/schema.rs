@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::error::Finding;
+use crate::error::{Finding, segment};
 
 /// Bytes of its text.
 const LARGEST: usize = 256 * 1024;
@@ -124,7 +124,7 @@ fn ids<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
 fn leads_outside(schema: &Value, own: &[&str], at: &str) -> Option<String> {
     match schema {
         Value::Object(members) => members.iter().find_map(|(name, member)| {
-            let here = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let here = format!("{at}/{}", segment(name));
             if DATA.contains(&name.as_str()) {
                 return None;
             }

@@ -109,7 +109,7 @@ pub(super) fn invalid(command: &str, field: Option<&str>, why: &str) -> Error {
     let mut pointer = format!("/{command}");
     if let Some(field) = field {
         pointer.push('/');
-        pointer.push_str(&field.replace('~', "~0").replace('/', "~1"));
+        pointer.push_str(&error::segment(field));
     }
     error::invalid(Code::InvalidPatch, pointer, why)
 }

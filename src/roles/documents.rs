@@ -7,8 +7,8 @@ use super::{Roles, permissions};
 use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
-    documents::{self, Kept},
-    error::{Code, Error, Finding},
+    documents::{self, Kept, Wrong},
+    error::{Code, Error},
     query::{Filter, Query},
     store::Collection,
     systems::Systems,
@@ -106,56 +106,33 @@ impl Kept for Written {
 
 /// What such a role gives; `validation-failed` with pointers into the document.
 fn read(before: Option<&User>, fields: &Map<String, Value>) -> Result<Permissions, Error> {
-    let mut findings = Vec::new();
-    let mut wrong = |pointer: String, keyword: &str, message: &str| {
-        findings.push(Finding { pointer, keyword: keyword.to_owned(), message: message.to_owned() });
-    };
-    for (name, value) in fields {
-        // What somebody else has put beside is his.
-        let theirs = before.is_some_and(|row| row.document.get(name) == Some(value));
-        if !MEMBERS.contains(&name.as_str()) && !theirs {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            wrong(pointer, "unknown-member", "is no member of a role");
-        }
-    }
-    match fields.get("roleId").map(Value::as_str) {
-        None => wrong(String::new(), "required", "roleId is required"),
-        Some(None) => wrong("/roleId".to_owned(), "type", "must be a string"),
-        Some(Some(text)) if !documents::is_name(text) => {
-            let message = "must be 1 to 255 characters and begin otherwise than with __";
-            wrong("/roleId".to_owned(), "pattern", message);
-        }
-        Some(Some(_)) => {}
-    }
+    let mut wrong = Wrong::default();
+    wrong.strangers(before, fields, &MEMBERS);
+    wrong.name(before, fields, "roleId");
     for name in ["name", "description"] {
         if fields.get(name).is_some_and(|value| !value.is_string()) {
-            wrong(format!("/{name}"), "type", "must be a string");
+            wrong.add(format!("/{name}"), "type", "must be a string");
         }
     }
     let mut named = Vec::new();
     match fields.get("permissions") {
-        None => wrong(String::new(), "required", "permissions is required"),
+        None => wrong.add("", "required", "permissions is required"),
         Some(Value::Array(items)) => {
             for (nth, item) in items.iter().enumerate() {
                 match item.as_str() {
                     Some(permission) if is_permission(permission) => named.push(permission.to_owned()),
                     Some(_) => {
                         let message = "must be 1 to 255 visible ASCII characters";
-                        wrong(format!("/permissions/{nth}"), "pattern", message);
+                        wrong.add(format!("/permissions/{nth}"), "pattern", message);
                     }
-                    None => wrong(format!("/permissions/{nth}"), "type", "must be a string"),
+                    None => wrong.add(format!("/permissions/{nth}"), "type", "must be a string"),
                 }
             }
         }
-        Some(_) => wrong("/permissions".to_owned(), "type", "must be a list of strings"),
+        Some(_) => wrong.add("/permissions", "type", "must be a list of strings"),
     }
-    if findings.is_empty() {
-        return Ok(Permissions(named));
-    }
-    findings.truncate(20);
-    let mut error = Error::new(Code::ValidationFailed, "This is no role");
-    error.findings = findings;
-    Err(error)
+    wrong.none("This is no role")?;
+    Ok(Permissions(named))
 }
 
 fn is_permission(text: &str) -> bool {

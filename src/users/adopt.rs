@@ -48,8 +48,8 @@ pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draf
 
             saga.step(InsertUser { id: id.clone(), fields: standing.fields(fields), by }).await?;
             if from.enabled == blocked {
-                let to = Account { enabled: !blocked, mark: Some(saga.operation().to_owned()), ..from.clone() };
-                saga.step(ChangeIdentity { id: plan.identity.clone(), from, to }).await?;
+                let identity = plan.identity.clone();
+                saga.step(ChangeIdentity::enabling(identity, from, !blocked, saga.operation())).await?;
             }
             if let Some(after) = standing.timer(Some(plan.identity)) {
                 saga.step(MoveTimer { user: id.clone(), before: None, after: Some(after) }).await?;

@@ -12,7 +12,6 @@ use crate::{
     app::App,
     config::PublicUnblocks,
     error::{Code, Error},
-    identity::Account,
     saga::{Answer, Saga},
     systems::Systems,
 };
@@ -112,9 +111,7 @@ impl Turn {
                 people.forget(&identity);
                 let enabled = !after.identity_blocked(saga.view().expired_until_ms());
                 if let Some(from) = account.filter(|account| account.enabled != enabled) {
-                    let mark = Some(saga.operation().to_owned());
-                    let to = Account { enabled, mark, ..from.clone() };
-                    saga.step(ChangeIdentity { id: identity.clone(), from, to }).await?;
+                    saga.step(ChangeIdentity::enabling(identity.clone(), from, enabled, saga.operation())).await?;
                     people.forget(&identity);
                 }
                 Ok(())

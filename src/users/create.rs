@@ -1,5 +1,7 @@
 //! Making a person.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -11,6 +13,7 @@ use crate::{
     access::Caller,
     app::App,
     error::{self, Code, Error},
+    groups::Group,
     identity::{Account, AuthUserId},
     query::Filter,
     saga::{Answer, Saga},
@@ -32,13 +35,13 @@ pub struct Draft {
 ///
 /// `name-taken` when the e-mail or the username is taken on either side. Without a password nobody can log in yet.
 pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
-    let (draft, standing) = checked(app, caller, draft).await?;
-    if !app.groups.of(&draft.fields).await?.has_identities() {
+    let (draft, standing, group) = checked(app, caller, draft).await?;
+    if !group.has_identities() {
         return user_only(app, caller, draft, standing).await;
     }
     rules::identifiable(&draft.fields)?;
     let Draft { fields, password, grant } = draft;
-    let password = passwords::of_new(app, &fields, password).await?;
+    let password = passwords::of_new(app, &group, password)?;
     let id = UserId::new(app.clock.now_ms());
     let mut names = rules::names_in(&fields);
     names.push(format!("user:{id}"));
@@ -77,7 +80,7 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
 ///
 /// `password-without-identity` when a password is given.
 pub async fn create_user_only(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
-    let (draft, standing) = checked(app, caller, draft).await?;
+    let (draft, standing, _) = checked(app, caller, draft).await?;
     user_only(app, caller, draft, standing).await
 }
 
@@ -138,9 +141,10 @@ impl Standing {
 }
 
 /// What the members must be before anything is sent.
-async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft, Standing), Error> {
+async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft, Standing, Arc<Group>), Error> {
     let standing = Standing::of(app, &mut draft.fields)?;
-    rules::check(app, &draft.fields).await?;
+    let group = app.groups.of(&draft.fields).await?;
+    group.check(&draft.fields)?;
     rules::may_give(&app.systems, caller, &draft.fields).await?;
-    Ok((draft, standing))
+    Ok((draft, standing, group))
 }

@@ -6,7 +6,7 @@ use super::{passwords, rules, steps::CreateIdentity};
 use crate::{
     access::Caller,
     app::App,
-    error::{self, Code, Error},
+    error::Error,
     groups::PasswordPolicy,
     identity::{Account, AuthUserId},
     saga::{Answer, Saga},
@@ -25,9 +25,7 @@ pub async fn create_identity(
     passwords::check(&password, PasswordPolicy::default())?;
     let account = Account { email, username, enabled: true, ..Account::default() };
     let fields = rules::fields_of(&account);
-    if fields.is_empty() {
-        return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
-    }
+    rules::identifiable(&fields)?;
     let names = rules::names_in(&fields);
     let asked = app.asked(caller, "create-identity", "creating identity", None, names, Answer::AtCommit);
     let (scope, chosen) = (app.config.unique_scope, app.systems.identity.choose_id());

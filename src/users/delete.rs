@@ -9,7 +9,6 @@ use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
     error::Error,
-    identity::Account,
     operations,
     saga::{Answer, Saga},
     systems::Systems,
@@ -25,7 +24,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("deleting user"))?;
     let held = check(&app.systems, caller, &user, &only_if).await?;
 
-    let names = names_of(&user, &held);
+    let names = rules::names_to_remove(&user, &held);
     let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
     let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.tokens.people.clone());
@@ -35,10 +34,8 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
             // Read again, now that nobody else may touch him.
             let user = rules::visible(saga.view(), &id, &caller.rows).await?;
             let held = check(&systems, &caller, &user, &only_if).await?;
-            let needed = names_of(&user, &held);
-            if needed.iter().any(|name| !names.contains(name)) {
-                saga.hold(needed).await?;
-            }
+            let needed = rules::names_to_remove(&user, &held);
+            rules::hold_further(saga, &names, needed).await?;
             let identity = user.auth_user_id().map(str::to_owned);
             let account = match &identity {
                 Some(identity) => saga.view().account(identity).await?,
@@ -52,9 +49,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
             }
             if let Some((identity, from)) = identity.zip(account) {
                 if from.enabled {
-                    let mark = Some(saga.operation().to_owned());
-                    let to = Account { enabled: false, mark, ..from.clone() };
-                    saga.step(ChangeIdentity { id: identity.clone(), from, to }).await?;
+                    saga.step(ChangeIdentity::enabling(identity.clone(), from, false, saga.operation())).await?;
                 }
                 if hard {
                     saga.on_commit(DeleteIdentity { id: identity })?;
@@ -74,13 +69,4 @@ async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precon
         rules::not_last_admin(systems, Without::Person(&user.id)).await?;
     }
     Ok(held)
-}
-
-fn names_of(user: &User, held: &Permissions) -> Vec<String> {
-    let mut names = rules::names_in(&user.document);
-    names.push(format!("user:{}", user.id));
-    if held.holds(ADMIN) {
-        names.push(rules::ADMINS.to_owned());
-    }
-    names
 }

@@ -14,7 +14,6 @@ use crate::{
     app::App,
     clock,
     error::Error,
-    identity::Account,
     query::Filter,
     saga::{Answer, Saga},
     state::Timer,
@@ -62,8 +61,7 @@ pub async fn expire(app: &App, id: &UserId) -> Result<(), Error> {
             if let Some(identity) = identity.clone().filter(|_| over)
                 && let Some(from) = saga.view().account(&identity).await?.filter(|account| account.enabled)
             {
-                let to = Account { enabled: false, mark: Some(saga.operation().to_owned()), ..from.clone() };
-                saga.step(ChangeIdentity { id: identity, from, to }).await?;
+                saga.step(ChangeIdentity::enabling(identity, from, false, saga.operation())).await?;
             }
             let after = after.map(|due_ms| Timer { due_ms, identity });
             saga.step(MoveTimer { user: id, before: Some(timer), after }).await

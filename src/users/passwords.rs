@@ -9,7 +9,7 @@ use crate::{
     access::Caller,
     app::App,
     error::{self, Code, Error},
-    groups::PasswordPolicy,
+    groups::{Group, PasswordPolicy},
     query::Filter,
 };
 
@@ -21,13 +21,9 @@ const LONGEST: usize = 1024;
 const CHARACTERS: &[u8; 64] = b"abcdefghjkmnpqrstuvxABCDEFGHJKLMNPQRSTUV23456789!#$%&*+-./:;=?@_";
 
 /// What the identity of a new person gets: what was given, else a random one where the provider wants one.
-pub async fn of_new(
-    app: &App,
-    fields: &Map<String, Value>,
-    given: Option<SecretString>,
-) -> Result<Option<SecretString>, Error> {
+pub fn of_new(app: &App, group: &Group, given: Option<SecretString>) -> Result<Option<SecretString>, Error> {
     match given {
-        Some(given) => check(&given, policy(app, fields).await?).map(|()| Some(given)),
+        Some(given) => check(&given, policy_of(app, group)).map(|()| Some(given)),
         None if app.systems.identity.wants_password() => random(app.config.random_password_length).map(Some),
         None => Ok(None),
     }
@@ -48,13 +44,19 @@ pub fn random(length: usize) -> Result<SecretString, Error> {
     }
 }
 
-/// What the group of such a user asks of his password, where passwords are ours; elsewhere the provider asks more.
-pub async fn policy(app: &App, fields: &Map<String, Value>) -> Result<PasswordPolicy, Error> {
-    if app.own_identities.is_none() {
-        return Ok(PasswordPolicy { refuse_common: false, ..PasswordPolicy::default() });
+/// What a group asks of the passwords of its users, where passwords are ours; elsewhere the provider asks more.
+fn policy_of(app: &App, group: &Group) -> PasswordPolicy {
+    if app.own_identities.is_some() {
+        group.password_policy()
+    } else {
+        PasswordPolicy { refuse_common: false, ..PasswordPolicy::default() }
     }
+}
+
+/// The same of such a user's group.
+pub async fn policy(app: &App, fields: &Map<String, Value>) -> Result<PasswordPolicy, Error> {
     match app.groups.of(fields).await {
-        Ok(group) => Ok(group.password_policy()),
+        Ok(group) => Ok(policy_of(app, &group)),
         // Nobody shall be without a password since somebody has spoiled a document.
         Err(error) if matches!(error.code(), Code::GroupUnknown | Code::GroupUnusable) => Ok(PasswordPolicy::default()),
         Err(error) => Err(error),

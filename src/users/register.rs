@@ -1,5 +1,7 @@
 //! Making the identity of a user who has none yet.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -11,7 +13,7 @@ use crate::{
     access::Caller,
     app::App,
     error::{Code, Error},
-    groups::Groups,
+    groups::{Group, Groups},
     identity::Account,
     saga::{Answer, Saga},
     state::Timer,
@@ -23,8 +25,8 @@ use crate::{
 pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<SecretString>) -> Result<(), Error> {
     let plan = Plan { caller: caller.clone(), groups: app.groups.clone(), systems: app.systems.clone() };
     let user = rules::found(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing(DOING))?;
-    plan.check(&user).await?;
-    let password = passwords::of_new(app, &user.document, password).await?;
+    let group = plan.check(&user).await?;
+    let password = passwords::of_new(app, &group, password)?;
 
     let names = rules::names_of_person(&user);
     let asked = app.asked(caller, "register-user", DOING, Some(id), names.clone(), Answer::AtCommit);
@@ -69,7 +71,7 @@ struct Plan {
 }
 
 impl Plan {
-    async fn check(&self, user: &User) -> Result<(), Error> {
+    async fn check(&self, user: &User) -> Result<Arc<Group>, Error> {
         rules::not_above(&self.systems, &self.caller, user).await?;
         if user.state == State::Deleted {
             return Err(Error::new(Code::UserDeleted, "The user is deleted"));
@@ -77,7 +79,8 @@ impl Plan {
         if user.auth_user_id().is_some() {
             return Err(Error::new(Code::AlreadyRegistered, "The user has an identity already"));
         }
-        rules::may_have_identity(&self.groups, &user.document).await?;
-        rules::identifiable(&user.document)
+        let group = rules::may_have_identity(&self.groups, &user.document).await?;
+        rules::identifiable(&user.document)?;
+        Ok(group)
     }
 }

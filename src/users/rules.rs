@@ -1,16 +1,17 @@
 //! What must hold before anything is sent: preconditions, takeover, the last administrator, names that are taken.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{NAMES, State, User, UserId, held_name};
 use crate::{
     access::{ADMIN, Caller, Permissions},
-    app::App,
     clock,
     config::{SelfProtect, UniqueScope},
     error::{self, Code, Error},
     fold::fold,
-    groups::Groups,
+    groups::{Group, Groups},
     identity::Account,
     query::{Filter, Query},
     roles,
@@ -173,6 +174,15 @@ pub fn names_of_person(user: &User) -> Vec<String> {
     names
 }
 
+/// The same of one that may take him away: where he may do everything, nobody else who may is taken away meanwhile.
+pub fn names_to_remove(user: &User, held: &Permissions) -> Vec<String> {
+    let mut names = names_of_person(user);
+    if held.holds(ADMIN) {
+        names.push(ADMINS.to_owned());
+    }
+    names
+}
+
 /// Holds what is needed beyond what is held already.
 pub async fn hold_further(saga: &mut Saga, held: &[String], needed: Vec<String>) -> Result<(), Error> {
     if needed.iter().all(|name| held.contains(name)) { Ok(()) } else { saga.hold(needed).await }
@@ -248,11 +258,6 @@ pub fn expiring(fields: &mut Map<String, Value>, now_ms: i64) -> Result<Option<i
     Ok(due_ms)
 }
 
-/// The group's opinion of the fields, before anything is sent.
-pub async fn check(app: &App, fields: &Map<String, Value>) -> Result<(), Error> {
-    app.groups.of(fields).await?.check(fields)
-}
-
 /// The state that the members ask for, taken out of them. PUBLIC where they say nothing.
 pub fn take_state(fields: &mut Map<String, Value>) -> Result<State, Error> {
     let Some(given) = fields.remove("__STATE__") else { return Ok(State::Public) };
@@ -270,9 +275,10 @@ pub fn identifiable(fields: &Map<String, Value>) -> Result<(), Error> {
 }
 
 /// Not in a group whose users live in the store only.
-pub async fn may_have_identity(groups: &Groups, fields: &Map<String, Value>) -> Result<(), Error> {
-    if groups.of(fields).await?.has_identities() {
-        return Ok(());
+pub async fn may_have_identity(groups: &Groups, fields: &Map<String, Value>) -> Result<Arc<Group>, Error> {
+    let group = groups.of(fields).await?;
+    if group.has_identities() {
+        return Ok(group);
     }
     let sentence = "The users of this group have no identity";
     Err(Error::new(Code::GroupWithoutIdentities, sentence).field("userGroup"))

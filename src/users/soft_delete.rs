@@ -9,7 +9,6 @@ use crate::{
     access::{ADMIN, Caller, Permissions},
     app::App,
     error::Error,
-    identity::Account,
     operations,
     saga::{Answer, Saga},
     systems::Systems,
@@ -40,7 +39,7 @@ pub(super) async fn bury(
         return Ok(());
     }
 
-    let names = names_of(&user, &held);
+    let names = rules::names_to_remove(&user, &held);
     let asked = app.asked(caller, "soft-delete-user", doing, Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
     let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.tokens.people.clone());
@@ -53,7 +52,7 @@ pub(super) async fn bury(
             if user.state == State::Deleted {
                 return Ok(());
             }
-            rules::hold_further(saga, &names, names_of(&user, &held)).await?;
+            rules::hold_further(saga, &names, rules::names_to_remove(&user, &held)).await?;
             let identity = user.auth_user_id().map(str::to_owned);
             let account = match &identity {
                 Some(identity) => saga.view().account(identity).await?,
@@ -67,9 +66,7 @@ pub(super) async fn bury(
             if let Some(identity) = identity {
                 people.forget(&identity);
                 if let Some(from) = account.filter(|account| account.enabled) {
-                    let mark = Some(saga.operation().to_owned());
-                    let to = Account { enabled: false, mark, ..from.clone() };
-                    saga.step(ChangeIdentity { id: identity.clone(), from, to }).await?;
+                    saga.step(ChangeIdentity::enabling(identity.clone(), from, false, saga.operation())).await?;
                 }
                 if hard {
                     saga.on_commit(DeleteIdentity { id: identity.clone() })?;
@@ -88,12 +85,4 @@ async fn check(systems: &Systems, caller: &Caller, user: &User, only_if: &Precon
         rules::not_last_admin(systems, rules::Without::Person(&user.id)).await?;
     }
     Ok(held)
-}
-
-fn names_of(user: &User, held: &Permissions) -> Vec<String> {
-    let mut names = rules::names_of_person(user);
-    if held.holds(ADMIN) {
-        names.push(rules::ADMINS.to_owned());
-    }
-    names
 }

@@ -55,9 +55,7 @@ pub async fn update(
             let user = rules::visible(saga.view(), &id, &plan.caller.rows).await?;
             let planned = plan.check(&user).await?;
             let needed = planned.names(&user);
-            if needed.iter().any(|name| !names.contains(name)) {
-                saga.hold(needed).await?;
-            }
+            rules::hold_further(saga, &names, needed).await?;
             rules::names_free(saga.view(), plan.scope, &planned.new_names(&user), Some(&id)).await?;
             let account = match user.auth_user_id() {
                 Some(identity) => saga.view().account(&identity.to_owned()).await?.map(|found| (identity, found)),
@@ -131,8 +129,8 @@ impl Plan {
                 return Err(error::invalid(Code::InvalidPatch, pointer, "is no date in this group"));
             }
         }
-        if user.auth_user_id().is_some() && rules::names_of(&after.document).is_empty() {
-            return Err(error::invalid(Code::ValidationFailed, "", "an email or a username is required"));
+        if user.auth_user_id().is_some() {
+            rules::identifiable(&after.document)?;
         }
         if after.document.get("roles") != user.document.get("roles") {
             rules::may_give(&self.systems, &self.caller, &after.document).await?;
@@ -151,9 +149,8 @@ impl Plan {
 impl Planned {
     /// The person, his names before and after: the old ones too, or they could not be put back.
     fn names(&self, user: &User) -> Vec<String> {
-        let mut names = rules::names_in(&user.document);
+        let mut names = rules::names_of_person(user);
         names.extend(rules::names_in(&self.change.set));
-        names.push(format!("user:{}", user.id));
         if self.ends {
             names.push(rules::ADMINS.to_owned());
         }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    outcome::{Failure, Outcome},
+    outcome::Outcome,
     saga::{Promise, Step},
-    state,
     systems::Systems,
     users::UserId,
 };
@@ -30,17 +29,19 @@ impl Step for GrantPermissions {
     }
 
     async fn run(&self, to: &Systems) -> Outcome<()> {
-        to.grants.grant(self.user.as_str(), &self.permissions).await.map(|_| ()).map_err(failure)
+        to.grants.grant(self.user.as_str(), &self.permissions).await?;
+        Ok(())
     }
 
     async fn fence(&self, to: &Systems) -> Outcome<Option<()>> {
-        let granted = to.grants.of(self.user.as_str()).await.map_err(failure)?;
+        let granted = to.grants.of(self.user.as_str()).await?;
         Ok(self.ours().any(|permission| granted.contains(permission)).then_some(()))
     }
 
     async fn undo(&self, to: &Systems, (): &()) -> Outcome<()> {
         let ours: Vec<String> = self.ours().cloned().collect();
-        to.grants.revoke(self.user.as_str(), &ours).await.map_err(failure)
+        to.grants.revoke(self.user.as_str(), &ours).await?;
+        Ok(())
     }
 }
 
@@ -64,14 +65,8 @@ impl Promise for DropGrants {
     }
 
     async fn keep(&self, to: &Systems) -> Outcome<()> {
-        let granted = to.grants.of(self.user.as_str()).await.map_err(failure)?;
-        to.grants.revoke(self.user.as_str(), &granted).await.map_err(failure)
-    }
-}
-
-fn failure(error: state::Error) -> Failure {
-    match error {
-        state::Error::Unavailable(_) | state::Error::TooCostly => Failure::not_done(error.into()),
-        state::Error::Fatal(_) => Failure::unknown(error.into()),
+        let granted = to.grants.of(self.user.as_str()).await?;
+        to.grants.revoke(self.user.as_str(), &granted).await?;
+        Ok(())
     }
 }

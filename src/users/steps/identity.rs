@@ -54,6 +54,14 @@ pub struct ChangeIdentity {
     pub to: Account,
 }
 
+impl ChangeIdentity {
+    /// Who may log in from then on, or no more; marked by that operation.
+    pub fn enabling(id: AuthUserId, from: Account, enabled: bool, operation: &str) -> Self {
+        let to = Account { enabled, mark: Some(operation.to_owned()), ..from.clone() };
+        Self { id, from, to }
+    }
+}
+
 impl Step for ChangeIdentity {
     const NAME: &'static str = "change-identity";
     type Output = ();
