@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error},
     identity::AuthUserId,
     query::Filter,
-    saga::Key,
+    saga::{Answer, Asked, Key},
     state::journal::Origin,
     users::UserId,
 };
@@ -40,13 +40,40 @@ impl Caller {
     /// The program itself, or an operator at its command line: may do everything.
     pub fn inside(actor: impl Into<String>, by: &str, request_id: impl Into<String>) -> Self {
         Self {
-            origin: Origin { actor: actor.into(), by: by.to_owned(), address: None, request_id: request_id.into() },
+            origin: Origin {
+                actor: actor.into(),
+                by: by.to_owned(),
+                address: None,
+                request_id: request_id.into(),
+                part_of: None,
+            },
             user: None,
             identity: None,
             permissions: Permissions(vec![ADMIN.to_owned()]),
             rows: Filter::Everything,
             operation: Arc::default(),
             key: None,
+        }
+    }
+
+    /// What an operation is begun with that he asks for.
+    pub fn asks(
+        &self,
+        kind: &'static str,
+        doing: &'static str,
+        subject: Option<&UserId>,
+        names: Vec<String>,
+        answer: Answer,
+    ) -> Asked {
+        Asked {
+            kind,
+            doing,
+            origin: self.origin.clone(),
+            subject: subject.map(UserId::to_string),
+            names,
+            begun: Arc::clone(&self.operation),
+            answer,
+            key: self.key.clone(),
         }
     }
 

@@ -36,6 +36,7 @@ use crate::{
 const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
 const USERS: &str = "/users";
+const STATES: &str = "/users/state";
 /// Where reads take the query language, whose parameters are judged by who reads it.
 const SPEAKING: [&str; 7] =
     ["/users", "/users/count", "/users/{id}", "/ums-config", "/ums-config/count", "/roles", "/roles/count"];
@@ -68,6 +69,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/users/with-id", post(users::create_with_id))
         .route("/users/register", post(users::register))
         .route("/users/{id}", get(users::get).patch(users::update).delete(users::delete))
+        .route(STATES, post(users::change_states))
         .route("/users/{id}/soft-delete", post(users::soft_delete))
         .route("/users/{id}/restore", post(users::restore))
         .route("/users/me/change-password", post(users::change_password))

@@ -9,13 +9,10 @@ use std::{
 };
 
 use crate::{
-    access::{
-        Caller,
-        tokens::{self, Tokens},
-    },
+    access::tokens::{self, Tokens},
     clock::Clock,
     config::{self, Config, Expiry},
-    error::{self, Error, kept::Kept, reply::Frame},
+    error::{Error, kept::Kept, reply::Frame},
     groups::{Groups, built_in},
     idempotency::Codes,
     identity::{self, Identity},
@@ -23,7 +20,7 @@ use crate::{
     proxy::Proxy,
     retention,
     roles::Roles,
-    saga::{Answer, Asked, Interrupted, Limits, Sagas},
+    saga::{Interrupted, Limits, Sagas},
     state::{
         self, Journal, Keys,
         sqlite::{
@@ -34,7 +31,7 @@ use crate::{
     },
     store::{self, Store},
     systems::{Health, Systems},
-    users::{self, UserId, steps::KINDS},
+    users::{self, steps::KINDS},
 };
 
 /// How often operations that nobody is at work on are looked for.
@@ -156,28 +153,6 @@ impl App {
         })
     }
 
-    /// What an operation is begun with.
-    pub fn asked(
-        &self,
-        caller: &Caller,
-        kind: &'static str,
-        doing: &'static str,
-        subject: Option<&UserId>,
-        names: Vec<String>,
-        answer: Answer,
-    ) -> Asked {
-        Asked {
-            kind,
-            doing,
-            origin: caller.origin.clone(),
-            subject: subject.map(UserId::to_string),
-            names,
-            begun: Arc::clone(&caller.operation),
-            answer,
-            key: caller.key.clone(),
-        }
-    }
-
     /// Not ready from now on; running operations get so long, what does not end stays in the journal.
     pub async fn stop(&self) {
         self.drain();
@@ -284,10 +259,14 @@ fn tend(app: &Arc<App>) {
 /// What the request is answered, whose operation recovery puts back.
 fn interrupted(config: &Config) -> Box<Interrupted> {
     let (precise, login_refused) = (config.precise_upstream_status, config.login_refused_status);
-    Box::new(move |operation, origin| {
+    Box::new(move |operation, origin, told| {
         let request_id = &origin.request_id;
         let frame = Frame { request_id, operation_id: Some(operation), problem: false, precise, login_refused };
-        Kept::of_error(&error::interrupted(), &frame).text()
+        let kept = match told {
+            Ok(value) => Kept::of_value(value),
+            Err(error) => Kept::of_error(error, &frame),
+        };
+        kept.text()
     })
 }
 

@@ -52,6 +52,8 @@ pub struct Config {
     pub unique_fields: Vec<String>,
     /// For one list or count over our own state.
     pub query_timeout: Duration,
+    /// `BULK_CAP`
+    pub bulk_cap: usize,
     pub identity: Identity,
     /// Delete the identity, or only block it.
     pub auth_hard_delete: bool,

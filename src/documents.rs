@@ -65,7 +65,7 @@ pub async fn create<K: Kept>(app: &App, caller: &Caller, kept: K, fields: Map<St
     let name = fields.get(K::OF.marker()).and_then(Value::as_str).unwrap_or_default().to_owned();
     names.push(held_name(K::HELD, &name));
     let id = UserId::new(app.clock.now_ms());
-    let asked = app.asked(caller, K::KINDS[0], K::DOING, Some(&id), names.clone(), Answer::AtCommit);
+    let asked = caller.asks(K::KINDS[0], K::DOING, Some(&id), names.clone(), Answer::AtCommit);
     let by = caller.origin.actor.clone();
 
     let (known, called) = (kept.clone(), name.clone());
@@ -98,7 +98,7 @@ pub async fn update<K: Kept>(
     let mut names = kept.allow(Some(&row), Some(&after.fields())).await.map_err(|error| error.doing(K::DOING))?;
     let name = row.text(K::OF.marker()).unwrap_or_default().to_owned();
     names.push(held_name(K::HELD, &name));
-    let asked = app.asked(caller, K::KINDS[1], K::DOING, Some(id), names.clone(), Answer::AtCommit);
+    let asked = caller.asks(K::KINDS[1], K::DOING, Some(id), names.clone(), Answer::AtCommit);
     let (id, by) = (id.clone(), caller.origin.actor.clone());
 
     let (known, called) = (kept.clone(), name.clone());
@@ -134,7 +134,7 @@ pub async fn delete<K: Kept>(
     let mut names = kept.allow(Some(&row), None).await.map_err(|error| error.doing(K::DOING))?;
     let name = row.text(K::OF.marker()).unwrap_or_default().to_owned();
     names.push(held_name(K::HELD, &name));
-    let asked = app.asked(caller, K::KINDS[2], K::DOING, Some(id), names.clone(), Answer::AfterPromises);
+    let asked = caller.asks(K::KINDS[2], K::DOING, Some(id), names.clone(), Answer::AfterPromises);
     let (id, by) = (id.clone(), caller.origin.actor.clone());
 
     let (known, called) = (kept.clone(), name.clone());

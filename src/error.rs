@@ -99,6 +99,9 @@ pub enum Code {
     OperationNotFound,
     OperationSettled,
     NameTaken,
+    TooManyMatches,
+    CountDiffers,
+    PartlyChanged,
     OperationInProgress,
     LastAdmin,
     ChangedMeanwhile,
@@ -177,6 +180,9 @@ impl Code {
             Self::OperationNotFound => ("operation-not-found", S::NOT_FOUND),
             Self::OperationSettled => ("operation-settled", S::CONFLICT),
             Self::NameTaken => ("name-taken", S::CONFLICT),
+            Self::TooManyMatches => ("too-many-matches", S::BAD_REQUEST),
+            Self::CountDiffers => ("count-differs", S::CONFLICT),
+            Self::PartlyChanged => ("partly-changed", S::INTERNAL_SERVER_ERROR),
             Self::OperationInProgress => ("operation-in-progress", S::CONFLICT),
             Self::LastAdmin => ("last-admin", S::CONFLICT),
             Self::ChangedMeanwhile => ("changed-meanwhile", S::PRECONDITION_FAILED),
@@ -234,6 +240,14 @@ impl Error {
             self.message = upstream.sentence(Some(doing));
         }
         self
+    }
+
+    /// The status that another system refused a call with.
+    pub fn upstream_status(&self) -> Option<u16> {
+        match self.upstream.as_ref()?.fault {
+            Fault::Status(status) => Some(status),
+            Fault::NoAnswer | Fault::Unreachable | Fault::Garbled => None,
+        }
     }
 
     /// Whether a request that began nothing would be told the same for as long as nothing else changes: what is ours or

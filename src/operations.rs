@@ -23,6 +23,9 @@ pub struct Shown {
     subject: Option<String>,
     actor: Actor,
     request_id: String,
+    /// The operation that it is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<String>,
     started_at: String,
     settled_at: Option<String>,
     /// A sentence: what happens next.
@@ -112,6 +115,7 @@ fn shown(entry: Entry) -> Shown {
         next: next(&entry),
         actor: Actor::of(&entry.origin),
         request_id: entry.origin.request_id,
+        part_of: entry.origin.part_of,
         started_at: rfc3339(entry.began_ms),
         settled_at: entry.settled_ms.map(rfc3339),
         steps: entry.steps.into_iter().map(|step| shown_step(entry.state, step)).collect(),

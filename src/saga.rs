@@ -38,7 +38,7 @@ use crate::{
     },
     state::{
         Journal,
-        journal::{Appended, Begun, Happened, New, Origin, Record},
+        journal::{Appended, Begun, Happened, ListQuery, New, Origin, Record, State},
         ledger,
     },
     systems::{Systems, View},
@@ -48,6 +48,8 @@ use crate::{
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
 /// How often a name that another process holds is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// So many parts of an operation are read at a time.
+const PARTS_AT_ONCE: u32 = 200;
 
 /// Runs operations and finishes what is left of them.
 pub struct Sagas {
@@ -118,7 +120,7 @@ pub trait Answering: Send + Sync {
 }
 
 /// The same for an operation whose process has ended, so that only the journal knows who asked.
-pub type Interrupted = dyn Fn(&str, &Origin) -> String + Send + Sync;
+pub type Interrupted = dyn Fn(&str, &Origin, Result<&Value, &Error>) -> String + Send + Sync;
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +148,61 @@ where
     Fut: Future<Output = Result<T, Error>> + Send + 'a,
 {
     type Future = Fut;
+}
+
+/// Carries operations out: each in a task of its own, or as parts of another one.
+pub trait Carries: Sync {
+    /// As [`Sagas::run`].
+    fn run<T, B>(&self, asked: Asked, body: B) -> impl Future<Output = Result<T, Error>> + Send
+    where
+        B: for<'a> Body<'a, T> + Send + 'static,
+        T: Serialize + Send + 'static;
+}
+
+impl Carries for Sagas {
+    async fn run<T, B>(&self, asked: Asked, body: B) -> Result<T, Error>
+    where
+        B: for<'a> Body<'a, T> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        Sagas::run(self, asked, body).await
+    }
+}
+
+/// Carries out the parts of an operation. Whoever waits for one waits until it is settled.
+#[derive(Clone)]
+pub struct Parts {
+    engine: Arc<Engine>,
+    /// Whose parts they are.
+    of: String,
+}
+
+impl Carries for Parts {
+    async fn run<T, B>(&self, mut asked: Asked, body: B) -> Result<T, Error>
+    where
+        B: for<'a> Body<'a, T> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        self.engine.open_for_more()?;
+        asked.origin.part_of = Some(self.of.clone());
+        let doing = asked.doing;
+        let (reply, mut answer) = oneshot::channel();
+        let id = self.engine.systems.clock.uuid().to_string();
+        let span = tracing::info_span!("operation", id = %id, kind = asked.kind, part_of = %self.of);
+        Arc::clone(&self.engine).carry_out(id, asked, body, reply).instrument(span).await;
+        match answer.try_recv() {
+            Ok(result) => result.map_err(|error| error.doing(doing)),
+            Err(_) => Err(outcome_pending()),
+        }
+    }
+}
+
+impl Parts {
+    /// Whether that operation of which more was not known came to be done.
+    pub async fn is_done(&self, operation: &str) -> Result<bool, Error> {
+        let entry = self.engine.journal.read(operation).await?;
+        Ok(entry.is_some_and(|entry| entry.state == State::Done))
+    }
 }
 
 impl Sagas {
@@ -179,9 +236,7 @@ impl Sagas {
         B: for<'a> Body<'a, T> + Send + 'static,
         T: Serialize + Send + 'static,
     {
-        if self.engine.stopping.load(Ordering::SeqCst) {
-            return Err(Error::new(Code::Draining, "The service is shutting down").retry_after(1));
-        }
+        self.engine.open_for_more()?;
         let doing = asked.doing;
         let (reply, answer) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
@@ -261,6 +316,7 @@ impl Engine {
             laid: Vec::new(),
             promises: Vec::new(),
             quiet_until_ms: 0,
+            remark: None,
             poison: None,
             lost: false,
         };
@@ -274,7 +330,7 @@ impl Engine {
             Ok(Err(error)) => Err(error),
             Err(_panic) => Err(error::internal("an operation panicked")),
         };
-        let settling = Settling::living(saga, asked.doing, asked.key);
+        let settling = Settling::living(saga, asked.origin, asked.doing, asked.key);
         match result {
             Ok(value) => settling.commit(value, asked.answer, reply).await,
             Err(error) => settling.roll_back(error, reply).await,
@@ -314,6 +370,29 @@ impl Engine {
         }
     }
 
+    fn open_for_more(&self) -> Result<(), Error> {
+        match self.stopping.load(Ordering::SeqCst) {
+            true => Err(Error::new(Code::Draining, "The service is shutting down").retry_after(1)),
+            false => Ok(()),
+        }
+    }
+
+    /// How many parts of an operation are done, and how many are not settled yet.
+    async fn parts_of(&self, operation: &str) -> Result<(u64, u64), Error> {
+        let (mut done, mut unsettled, mut after) = (0, 0, None);
+        loop {
+            let query =
+                ListQuery { part_of: Some(operation.to_owned()), after, limit: PARTS_AT_ONCE, ..ListQuery::default() };
+            let parts = self.journal.list(query).await?;
+            done += parts.iter().filter(|part| part.state == State::Done).count() as u64;
+            unsettled += parts.iter().filter(|part| !matches!(part.state, State::Done | State::Undone)).count() as u64;
+            match parts.last() {
+                Some(last) => after = Some(last.id.clone()),
+                None => return Ok((done, unsettled)),
+            }
+        }
+    }
+
     fn alive(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         lock(&self.alive)
     }
@@ -333,6 +412,8 @@ pub struct Saga {
     laid: Vec<Laid>,
     promises: Vec<(u32, &'static str, Value)>,
     quiet_until_ms: i64,
+    /// What went wrong, though it is not put back.
+    remark: Option<String>,
     /// A call stayed unanswered: no further step, and `Ok` becomes a rollback.
     poison: Option<Error>,
     /// The journal is another's now, or cannot be written: the task ends without one more effect.
@@ -343,6 +424,16 @@ impl Saga {
     /// The operation's id: the mark that our effects bear.
     pub fn operation(&self) -> &str {
         &self.operation
+    }
+
+    /// What carries out the parts of this operation.
+    pub fn parts(&self) -> Parts {
+        Parts { engine: Arc::clone(&self.engine), of: self.operation.clone() }
+    }
+
+    /// Stands beside the success, for whoever reads the log of operations.
+    pub fn remark(&mut self, text: String) {
+        self.remark = Some(text);
     }
 
     /// What may be read of the systems; effects leave by steps only.

@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod change_state;
+pub mod change_states;
 pub mod create;
 pub mod create_identity;
 pub mod delete;
@@ -18,6 +19,7 @@ pub mod update;
 
 pub use adopt::adopt;
 pub use change_state::{change_state, restore};
+pub use change_states::change_states;
 pub use create::{create, create_user_only};
 pub use create_identity::create_identity;
 pub use delete::delete;
@@ -29,12 +31,27 @@ pub use update::update;
 
 pub use crate::query::State;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{clock, fold::fold};
+use crate::{access::people::People, app::App, clock, config::Config, fold::fold, systems::Systems};
+
+/// What an operation on a person needs beside what carries it out.
+#[derive(Clone)]
+pub struct Means {
+    pub systems: Systems,
+    pub config: Arc<Config>,
+    pub people: People,
+}
+
+impl Means {
+    pub fn of(app: &App) -> Self {
+        let people = app.tokens.people.clone();
+        Self { systems: app.systems.clone(), config: app.config.clone(), people }
+    }
+}
 
 /// `_id`: 24 lower-case hex digits, the first eight the seconds since 1970. Names the person everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

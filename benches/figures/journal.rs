@@ -41,6 +41,7 @@ async fn operation(journal: Arc<dyn Journal>, done: Done) {
         by: "token".to_owned(),
         address: Some("127.0.0.1".to_owned()),
         request_id: uuid::Uuid::now_v7().to_string(),
+        part_of: None,
     };
     let new = New {
         id: id.clone(),

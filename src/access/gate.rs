@@ -119,6 +119,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
             by: "token".to_owned(),
             address: arrival.address.clone(),
             request_id: arrival.request_id.clone(),
+            part_of: None,
         },
         user: Some(person.user),
         identity: Some(claims.subject.clone()),

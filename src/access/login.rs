@@ -46,6 +46,7 @@ async fn tell(app: &App, arrival: &Arrival, user: UserId) -> Result<(), Error> {
         by: "password".to_owned(),
         address: arrival.address.clone(),
         request_id: arrival.request_id.clone(),
+        part_of: None,
     };
     let event = NewEvent { action: "log-in", outcome: "done", origin, subject: Some(user.into()) };
     Ok(app.journal.ledger().note(event).await?)

@@ -35,6 +35,9 @@ pub struct Nothing;
 /// The members of a body that need not be there: of none, none. A back office posts more than it is asked for.
 pub struct Members(pub Map<String, Value>);
 
+/// A body that is a JSON array with something in it.
+pub struct List(pub Vec<Value>);
+
 /// What can be made of a body that has been read.
 pub trait Parsed: Sized {
     fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error>;
@@ -47,6 +50,19 @@ impl Parsed for Object {
         }
         expect_json(headers)?;
         json::object(bytes).map(Self)
+    }
+}
+
+impl Parsed for List {
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Err(Error::new(Code::InvalidJson, "The body is missing; a JSON array is expected"));
+        }
+        expect_json(headers)?;
+        match json::array(bytes)? {
+            items if items.is_empty() => Err(invalid(Code::ValidationFailed, "", "the list must not be empty")),
+            items => Ok(Self(items)),
+        }
     }
 }
 

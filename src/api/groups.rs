@@ -49,7 +49,7 @@ pub async fn create(
     asked: Keyed<Object>,
 ) -> Response {
     let create = async |caller: Caller, Object(fields)| groups::documents::create(&app, &caller, fields).await;
-    asked.answer(&app, caller, |id| frame::json(&json!({ "_id": id })), create).await
+    asked.answer(&app, caller, |id| Ok(frame::json(&json!({ "_id": id }))), create).await
 }
 
 pub async fn get(
@@ -70,7 +70,7 @@ pub async fn update(
 ) -> Response {
     let update =
         async |caller: Caller, Object(change)| groups::documents::update(&app, &caller, &id, change, only_if).await;
-    asked.answer(&app, caller, |row| tagged_user(&row), update).await
+    asked.answer(&app, caller, |row| Ok(tagged_user(&row)), update).await
 }
 
 pub async fn delete(

@@ -19,6 +19,25 @@ pub const MOST: usize = 10_000;
 /// `invalid-json` with the place where it breaks, also when it is no object; `duplicate-key`; `too-deep`; `invalid-value`
 /// with the pointer of what is not UTF-8, has a NUL or is called `__proto__`.
 pub fn object(text: &[u8]) -> Result<Map<String, Value>, Error> {
+    match value(text)? {
+        Value::Object(members) => Ok(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Error::new(Code::InvalidJson, "The body is not a JSON object"))
+        }
+    }
+}
+
+/// As [`object`], for a list.
+pub fn array(text: &[u8]) -> Result<Vec<Value>, Error> {
+    match value(text)? {
+        Value::Array(items) => Ok(items),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(Error::new(Code::InvalidJson, "The body is not a JSON array"))
+        }
+    }
+}
+
+fn value(text: &[u8]) -> Result<Value, Error> {
     let text = std::str::from_utf8(text).map_err(|error| {
         invalid(Code::InvalidValue, "", format!("the body is not UTF-8 from byte {} on", error.valid_up_to()))
     })?;
@@ -28,12 +47,7 @@ pub fn object(text: &[u8]) -> Result<Map<String, Value>, Error> {
         .deserialize(&mut source)
         .and_then(|value| source.end().map(|()| value))
         .map_err(|error| reading.into_error(&error))?;
-    match value {
-        Value::Object(members) => Ok(members),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Error::new(Code::InvalidJson, "The body is not a JSON object"))
-        }
-    }
+    Ok(value)
 }
 
 /// What is found out on the way, apart from the value.

@@ -54,12 +54,12 @@ impl<B: Send> FromRequest<Arc<App>> for Keyed<B> {
 }
 
 impl<B: Parsed> Keyed<B> {
-    /// What `work` makes of the body, told by `reply`: now, or as it was told before.
+    /// What `work` makes of the body, told by `reply`, which may call it an error: now, or as it was told before.
     pub async fn answer<T>(
         self,
         app: &App,
         caller: Caller,
-        reply: fn(T) -> Response,
+        reply: fn(T) -> Result<Response, Error>,
         work: impl AsyncFnOnce(Caller, B) -> Result<T, Error>,
     ) -> Response
     where
@@ -68,7 +68,7 @@ impl<B: Parsed> Keyed<B> {
         let (headers, body) = (&self.headers, &self.body);
         let parse_and_work = move |caller| async move { work(caller, B::parse(headers, body)?).await };
         let Some(key) = &self.key else {
-            return parse_and_work(caller).await.map_or_else(Error::into_response, reply);
+            return parse_and_work(caller).await.and_then(reply).unwrap_or_else(Error::into_response);
         };
         let query = self.uri.query().unwrap_or_default();
         let request = [self.method.as_str(), self.uri.path(), query].map(str::as_bytes);
@@ -82,7 +82,7 @@ impl<B: Parsed> Keyed<B> {
             login_refused: app.config.login_refused_status,
         });
         match idempotency::once(app, caller, key, answering, parse_and_work).await {
-            Once::Now(result) => result.map_or_else(Error::into_response, reply),
+            Once::Now(result) => result.and_then(reply).unwrap_or_else(Error::into_response),
             Once::Again(kept) => {
                 let mut response = kept.into_response();
                 response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -94,7 +94,7 @@ impl<B: Parsed> Keyed<B> {
 
 /// Answers as this request would write them.
 struct Written<T> {
-    reply: fn(T) -> Response,
+    reply: fn(T) -> Result<Response, Error>,
     request_id: String,
     problem: bool,
     precise: bool,
@@ -102,10 +102,13 @@ struct Written<T> {
 }
 
 impl<T: DeserializeOwned> Answering for Written<T> {
-    fn success(&self, _: Option<&str>, value: Value) -> Result<String, Error> {
+    fn success(&self, operation: Option<&str>, value: Value) -> Result<String, Error> {
         let value = serde_json::from_value(value)
             .map_err(|_| error::internal("an operation's value is not what its route answers"))?;
-        Ok(Kept::of((self.reply)(value))?.text())
+        match (self.reply)(value) {
+            Ok(response) => Ok(Kept::of(response)?.text()),
+            Err(error) => Ok(self.failure(operation, &error)),
+        }
     }
 
     fn failure(&self, operation: Option<&str>, error: &Error) -> String {

@@ -52,6 +52,6 @@ pub async fn retry(
     asked.answer(&app, caller, accepted, retry).await
 }
 
-fn accepted(shown: Value) -> Response {
-    (StatusCode::ACCEPTED, frame::json(&shown)).into_response()
+fn accepted(shown: Value) -> Result<Response, Error> {
+    Ok((StatusCode::ACCEPTED, frame::json(&shown)).into_response())
 }

@@ -92,6 +92,7 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
         (_, super::OPERATIONS) => &LIST_PARAMETERS,
         (_, super::EVENTS) => &EVENT_PARAMETERS,
         (&Method::POST, super::USERS) => &[POSTPONED],
+        (&Method::POST, super::STATES) => &[EXPECT],
         _ => &[],
     };
     let mut seen = Vec::new();
@@ -105,6 +106,22 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
         seen.push(name);
     }
     Ok(next.run(request).await)
+}
+
+const EXPECT: &str = "expect";
+
+/// How many users the caller expects to be meant, where he says so.
+pub struct Expected(pub Option<u64>);
+
+impl FromRequestParts<Arc<App>> for Expected {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        let Some((_, said)) = pairs(parts.uri.query()).find(|(name, _)| name == EXPECT) else { return Ok(Self(None)) };
+        let digits = !said.is_empty() && said.bytes().all(|byte| byte.is_ascii_digit());
+        let count = digits.then(|| said.parse().ok()).flatten();
+        count.map(|count| Self(Some(count))).ok_or_else(|| invalid_parameter(EXPECT, "is a whole number"))
+    }
 }
 
 const POSTPONED: &str = "postponeAuthUserCreation";

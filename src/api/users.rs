@@ -11,12 +11,12 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::{
-    body::{Members, Nothing, Object, auth_user_id, secret, text, user_id},
+    body::{List as ListBody, Members, Nothing, Object, auth_user_id, secret, text, user_id},
     conditions::{IfMatch, IfNoneMatch, tagged_user},
     frame,
     keyed::Keyed,
     no_route,
-    target::{OfUser, Postponed},
+    target::{Expected, OfUser, Postponed},
     wanted::{Count, List, One, Wanted},
 };
 use crate::{
@@ -25,9 +25,15 @@ use crate::{
         gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
     },
     app::App,
-    error::{Code, Error, invalid},
+    error::{Code, Error, invalid, segment},
     identity::PasswordChange,
-    users::{self, UserId, create::Draft, passwords},
+    query::{self, Fields},
+    users::{
+        self, UserId,
+        change_states::{Came, Move},
+        create::Draft,
+        passwords,
+    },
 };
 
 pub async fn create(
@@ -46,8 +52,8 @@ pub async fn create(
     asked.answer(&app, caller, made, create).await
 }
 
-fn made(id: UserId) -> Response {
-    frame::json(&json!({ "_id": id }))
+fn made(id: UserId) -> Result<Response, Error> {
+    Ok(frame::json(&json!({ "_id": id })))
 }
 
 /// `authUserId` names an identity that exists; the other members are its user's.
@@ -103,8 +109,41 @@ pub async fn restore(
     asked.answer(&app, caller, done, restore).await
 }
 
-fn done((): ()) -> Response {
-    StatusCode::NO_CONTENT.into_response()
+fn done((): ()) -> Result<Response, Error> {
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `[{"filter", "stateTo"}, …]`: how many changed.
+pub async fn change_states(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersWrite>,
+    Expected(expect): Expected,
+    asked: Keyed<ListBody>,
+) -> Response {
+    let change = async |caller: Caller, ListBody(entries): ListBody| {
+        // A store that speaks the language knows its fields better than our groups do.
+        let fields = if app.proxy.is_some() { Arc::new(Fields::any()) } else { app.groups.fields().await? };
+        let entries = entries.into_iter().enumerate().map(|(nth, entry)| moved(nth, entry, &fields));
+        users::change_states(&app, &caller, entries.collect::<Result<_, _>>()?, expect).await
+    };
+    let reply = |came: Came| came.told().map(|changed| frame::json(&changed));
+    asked.answer(&app, caller, reply, change).await
+}
+
+/// One entry of a change of states.
+fn moved(nth: usize, entry: Value, fields: &Fields) -> Result<Move, Error> {
+    let wrong = |below: &str, why: &str| invalid(Code::ValidationFailed, format!("/{nth}{below}"), why);
+    let Value::Object(mut members) = entry else { return Err(wrong("", "must be an object")) };
+    let Some(Value::Object(filter)) = members.remove("filter") else {
+        return Err(wrong("/filter", "must be an object"));
+    };
+    let to = members.remove("stateTo");
+    let to = to.as_ref().and_then(Value::as_str).and_then(users::State::parse);
+    let to = to.ok_or_else(|| wrong("/stateTo", "must be PUBLIC, DRAFT, TRASH or DELETED"))?;
+    if let Some(name) = members.keys().next() {
+        return Err(wrong(&format!("/{}", segment(name)), "no further members are expected here"));
+    }
+    Ok(Move { filter: query::parse::filter(&filter, fields)?, to })
 }
 
 pub async fn get(
@@ -154,7 +193,7 @@ pub async fn update(
     asked: Keyed<Object>,
 ) -> Response {
     let update = async |caller: Caller, Object(change)| users::update(&app, &caller, &id, change, only_if).await;
-    asked.answer(&app, caller, |user| tagged_user(&user), update).await
+    asked.answer(&app, caller, |user| Ok(tagged_user(&user)), update).await
 }
 
 pub async fn delete(

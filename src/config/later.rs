@@ -34,7 +34,6 @@ const fn later(name: &'static str, part: &'static str, kind: Kind) -> Later {
 use Kind::{Driver, LookInto, NotNeeded, Size, Switch};
 
 const FIT: &str = "gateway mode and fitness to run";
-const USERS: &str = "the rest of the users' life";
 const SESSIONS: &str = "sessions and mails";
 const REAL: &str = "further real systems";
 const BULK: &str = "jobs";
@@ -136,7 +135,6 @@ pub const LATER: &[Later] = &[
     later("RATE_LIMIT_ROND", REAL, Size),
     later("RATE_LIMIT_TIMER", REAL, Size),
 
-    later("BULK_CAP", USERS, Size),
     later("IMPORT_MAX_BYTES", BULK, Size),
     later("USER_IMPORT_BATCH_SIZE", BULK, Size),
     later("AUTH0_BULK_CHANGE_PASSWORD_RATE_LIMIT_PER_SECOND", BULK, Size),

@@ -69,6 +69,7 @@ pub struct Raw {
     pub header_timeout: Option<String>,
     pub body_timeout: Option<String>,
     pub query_timeout: Option<String>,
+    pub bulk_cap: Option<String>,
     pub max_connections: Option<String>,
 
     pub ca_file: Option<String>,

@@ -90,6 +90,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     );
     let unique_fields = r.read("UNIQUE_FIELDS", raw.unique_fields, values::unique_fields);
     let query_timeout = r.read("QUERY_TIMEOUT", raw.query_timeout, values::some_time);
+    let bulk_cap = r.read("BULK_CAP", raw.bulk_cap, values::count);
     let identity = identity(
         r,
         RawIdentity {
@@ -144,6 +145,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         store: store?,
         unique_fields: unique_fields?,
         query_timeout: query_timeout?,
+        bulk_cap: bulk_cap?,
         identity,
         auth_hard_delete: auth_hard_delete?,
         token: token?,

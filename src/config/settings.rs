@@ -135,6 +135,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("HEADER_TIMEOUT", Value("10s"), "Time for the whole head of a request"),
     Setting::new("BODY_TIMEOUT", Value("30s"), "Longest time without a byte of the body"),
     Setting::new("QUERY_TIMEOUT", Value("5s"), "Time for one list or count over our own state, waiting included"),
+    Setting::new("BULK_CAP", Value("1000"), "More users than this change their state at once only where the request says how many: `expect=<n>`"),
     Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once; further ones wait in the listen queue"),
 
     Setting::new("CA_FILE", Made("the system's roots"), "PEM file of further certificate authorities for calls to other systems"),

@@ -8,6 +8,7 @@ use axum::{
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Error, internal,
@@ -32,6 +33,12 @@ impl Kept {
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let headers = parts.headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
         Ok(Self { status: parts.status.as_u16(), headers: headers.collect(), body })
+    }
+
+    /// A value by itself, as a success is answered.
+    pub fn of_value(value: &Value) -> Self {
+        let kind = ("content-type".to_owned(), "application/json; charset=utf-8".to_owned());
+        Self { status: StatusCode::OK.as_u16(), headers: vec![kind], body: value.to_string() }
     }
 
     pub fn of_error(error: &Error, frame: &Frame<'_>) -> Self {

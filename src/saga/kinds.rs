@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{outcome::Outcome, systems::Systems};
+use crate::{error::Error, outcome::Outcome, systems::Systems};
 
 /// One effect on one system, with its undo. A step is data: it is written to the journal, and another process can undo it.
 /// A secret is `#[serde(skip)]`: `run` has it, `fence` and `undo` do without.
@@ -24,6 +24,12 @@ pub trait Step: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn fence(&self, to: &Systems) -> impl Future<Output = Outcome<Option<Self::Output>>> + Send;
     /// Puts it back. Succeeds when there is nothing to put back, and touches only what this operation made.
     fn undo(&self, to: &Systems, made: &Self::Output) -> impl Future<Output = Outcome<()>> + Send;
+
+    /// Of an operation that is made of others, which stand each by itself: what is told when it was cut off after so many of
+    /// them were done. Nothing is put back then.
+    fn cut_off(&self, _done: u64) -> Option<Result<Value, Error>> {
+        None
+    }
 }
 
 /// An effect that cannot be taken back, kept after the commit. Self-contained and repeatable.
@@ -70,6 +76,7 @@ pub(super) trait AnyStep: Send + Sync {
     fn late(&self, to: &Systems) -> Duration;
     async fn fence(&self, to: &Systems) -> Outcome<Option<Value>>;
     async fn undo(&self, to: &Systems, made: &Value) -> Outcome<()>;
+    fn cut_off(&self, done: u64) -> Option<Result<Value, Error>>;
 }
 
 #[async_trait]
@@ -86,6 +93,10 @@ impl<S: Step> AnyStep for S {
     async fn undo(&self, to: &Systems, made: &Value) -> Outcome<()> {
         let made = serde_json::from_value(made.clone()).map_err(unreadable)?;
         Step::undo(self, to, &made).await
+    }
+
+    fn cut_off(&self, done: u64) -> Option<Result<Value, Error>> {
+        Step::cut_off(self, done)
     }
 }
 

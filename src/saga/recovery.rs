@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::{Alive, Engine, Sagas, settle::Settling};
-use crate::state::journal::{Entry, Record, State, Unsettled};
+use crate::{
+    error,
+    state::journal::{Entry, Record, State, Unsettled},
+};
 
 impl Sagas {
     /// Starts a task for every operation that nobody is at work on. How many there were.
@@ -43,8 +46,9 @@ async fn settle(engine: Arc<Engine>, operation: &str) {
     };
     match Settling::found(Arc::clone(&engine), &entry) {
         Ok((settling, promised)) => match entry.state {
+            State::Running if settling.is_made_of_others() => settling.cut_off_found().await,
             State::Running => {
-                let answer = (engine.interrupted)(&entry.id, &entry.origin);
+                let answer = (engine.interrupted)(&entry.id, &entry.origin, Err(&error::interrupted()));
                 settling.roll_back_found(Some(answer)).await;
             }
             State::RollingBack => settling.roll_back_found(None).await,

@@ -17,7 +17,7 @@ use crate::{
     crash,
     error::{self, Error},
     outcome::{Failure, Outcome},
-    state::journal::{Appended, Entry, Happened, Record, State},
+    state::journal::{Appended, Entry, Happened, Origin, Record, State},
 };
 
 /// After so many plain refusals of one undo or promise somebody should look.
@@ -26,6 +26,8 @@ const REFUSALS: u32 = 5;
 const LOOKS: u32 = 8;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How often the parts of an operation are looked at, which another process may be settling.
+const PARTS_AGAIN: Duration = Duration::from_secs(1);
 
 /// A step as it stands in the journal.
 pub(super) struct Laid {
@@ -65,6 +67,8 @@ pub(super) struct Settling {
     quiet_until_ms: i64,
     began_ms: i64,
     nudge: Arc<Notify>,
+    remark: Option<String>,
+    origin: Origin,
     /// For the sentence of a failed call.
     doing: &'static str,
     key: Option<Key>,
@@ -95,9 +99,9 @@ impl Waiting {
 struct Lost;
 
 impl Settling {
-    pub fn living(saga: Saga, doing: &'static str, key: Option<Key>) -> Self {
-        let Saga { engine, operation, pending, laid, promises, quiet_until_ms, .. } = saga;
-        Self { doing, key, ..Self::of(engine, operation, pending, laid, promises, quiet_until_ms) }
+    pub fn living(saga: Saga, origin: Origin, doing: &'static str, key: Option<Key>) -> Self {
+        let Saga { engine, operation, pending, laid, promises, quiet_until_ms, remark, .. } = saga;
+        Self { doing, key, remark, ..Self::of(engine, operation, origin, pending, laid, promises, quiet_until_ms) }
     }
 
     /// From the journal.
@@ -122,7 +126,8 @@ impl Settling {
             laid.push(found);
         }
         let operation = entry.id.clone();
-        let mut settling = Self::of(engine, operation, Vec::new(), laid, Vec::new(), entry.quiet_until_ms);
+        let mut settling =
+            Self::of(engine, operation, entry.origin.clone(), Vec::new(), laid, Vec::new(), entry.quiet_until_ms);
         settling.began_ms = entry.began_ms;
         // The commit tells how long to be quiet. Before it the journal does not tell when the last unanswered call was made.
         if entry.state != State::Committed {
@@ -138,6 +143,7 @@ impl Settling {
     fn of(
         engine: Arc<Engine>,
         operation: String,
+        origin: Origin,
         pending: Vec<Record>,
         laid: Vec<Laid>,
         promises: Vec<(u32, &'static str, Value)>,
@@ -149,7 +155,20 @@ impl Settling {
         let cut_off = laid.iter().filter(|laid| laid.happened == Happened::Unknown);
         let late = cut_off.map(|laid| later(began_ms, laid.step.late(&engine.systems))).max();
         let quiet_until_ms = quiet_until_ms.max(late.unwrap_or_default());
-        Self { engine, operation, pending, laid, promises, quiet_until_ms, began_ms, nudge, doing: "", key: None }
+        Self {
+            engine,
+            operation,
+            pending,
+            laid,
+            promises,
+            quiet_until_ms,
+            began_ms,
+            nudge,
+            remark: None,
+            origin,
+            doing: "",
+            key: None,
+        }
     }
 
     /// The point of no return, then the promises.
@@ -171,6 +190,9 @@ impl Settling {
             Err(error) => return self.roll_back(error, reply).await,
         };
         let ends = promised.is_empty() && !self.must_wait();
+        if let Some(text) = self.remark.take() {
+            self.pending.push(Record::Remark { text });
+        }
         self.pending.push(Record::Commit { promises });
         if let Some(text) = kept {
             self.pending.push(Record::Answer { text });
@@ -258,6 +280,9 @@ impl Settling {
         let mut caller = Waiting::new(move |result: Result<(), Error>| {
             let _ = reply.send(Err(result.err().unwrap_or_else(outcome_pending)));
         });
+        if self.is_made_of_others() {
+            return self.cut_off(&mut caller).await;
+        }
         self.pending.push(Record::RollBack { error: error.message().to_owned() });
         let error = error.doing(self.doing);
         if let Some(key) = &self.key {
@@ -275,6 +300,52 @@ impl Settling {
         }
         crash::point("rollback-written");
         let _ = self.go_back(&error, &mut caller).await;
+    }
+
+    /// Whether what it has done stands, each part by itself.
+    pub fn is_made_of_others(&self) -> bool {
+        self.laid.iter().any(|laid| laid.step.cut_off(0).is_some())
+    }
+
+    /// Ends an operation that is made of others as far as it has come, once each of them is settled. Begins no more.
+    pub async fn cut_off_found(mut self) {
+        self.cut_off(&mut Waiting::nobody()).await;
+    }
+
+    async fn cut_off(&mut self, caller: &mut Waiting) {
+        let engine = Arc::clone(&self.engine);
+        let done = loop {
+            let released = engine.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            match engine.parts_of(&self.operation).await {
+                Ok((done, 0)) => break done,
+                Ok(_) => caller.tell(Err(outcome_pending())),
+                Err(error) => {
+                    tracing::error!(operation = %self.operation, error = error.message(), "the parts of an operation cannot be read now");
+                }
+            }
+            tokio::select! {
+                biased;
+                () = released => {}
+                () = engine.systems.clock.pause(PARTS_AGAIN) => {}
+            }
+        };
+        let Some(told) = self.laid.iter().find_map(|laid| laid.step.cut_off(done)) else { return };
+        let text = match (&self.key, &told) {
+            (Some(key), Err(error)) => key.answering.failure(Some(&self.operation), error),
+            (_, told) => (engine.interrupted)(&self.operation, &self.origin, told.as_ref()),
+        };
+        if let Err(error) = &told {
+            self.pending.push(Record::Remark { text: error.message().to_owned() });
+        }
+        self.pending.push(Record::Commit { promises: Vec::new() });
+        self.pending.push(Record::Answer { text });
+        self.pending.push(Record::End);
+        let written = self.write().await.is_ok();
+        crash::point("end-written");
+        // Whoever waits still has no use for a value of which only the journal knows.
+        caller.tell(Err(told.err().filter(|_| written).unwrap_or_else(outcome_pending)));
     }
 
     /// As [`Settling::roll_back`], for an operation that was found. `answer`: what its request will be answered, where that

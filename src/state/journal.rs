@@ -60,6 +60,9 @@ pub struct Origin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     pub request_id: String,
+    /// The operation that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,10 @@ pub enum Record {
     },
     /// From here on it is.
     Answered,
+    /// What went wrong, though it is not put back.
+    Remark {
+        text: String,
+    },
     /// Going back from here. The sentence of the error that turned it.
     RollBack {
         error: String,
@@ -209,6 +216,8 @@ pub struct ListQuery {
     pub kind: Option<String>,
     pub subject: Option<String>,
     pub request: Option<String>,
+    /// Only the parts of this operation.
+    pub part_of: Option<String>,
     /// Only those of this actor.
     pub actor: Option<String>,
     /// Older than this operation.

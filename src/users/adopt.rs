@@ -34,7 +34,7 @@ pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draf
 
     let id = UserId::new(app.clock.now_ms());
     let names = vec![format!("user:{id}"), format!("identity:{}", plan.identity)];
-    let asked = app.asked(caller, "adopt-identity", "creating user", Some(&id), names, Answer::AtCommit);
+    let asked = caller.asks("adopt-identity", "creating user", Some(&id), names, Answer::AtCommit);
     let (by, scope) = (caller.origin.actor.clone(), app.config.unique_scope);
 
     app.sagas

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Change, State, User, UserId, rules,
+    Change, Means, State, User, UserId, rules,
     rules::Precondition,
     steps::{ChangeIdentity, MoveUser, PatchUser},
 };
@@ -12,7 +12,7 @@ use crate::{
     app::App,
     config::PublicUnblocks,
     error::{Code, Error},
-    saga::{Answer, Saga},
+    saga::{Answer, Carries, Saga},
     systems::Systems,
 };
 
@@ -21,19 +21,35 @@ use crate::{
 /// `transition-not-allowed` where no step leads from his state to that one. Leaving DELETED takes his names again:
 /// `name-taken` when somebody else has one meanwhile. Never validates.
 pub async fn change_state(app: &App, caller: &Caller, id: &UserId, to: State) -> Result<(), Error> {
+    change_state_by(&Means::of(app), &app.sagas, caller, id, to).await
+}
+
+/// The same, carried out by whatever that is.
+pub(super) async fn change_state_by(
+    means: &Means,
+    carries: &impl Carries,
+    caller: &Caller,
+    id: &UserId,
+    to: State,
+) -> Result<(), Error> {
     let turn = Turn { to, way: step, only_if: Precondition::None };
-    turn.make(app, caller, id, "change-state", "changing state").await
+    turn.make(means, carries, caller, id, "change-state", "changing state").await
 }
 
 /// As [`change_state`], from TRASH back to PUBLIC (by way of DRAFT, since no step leads there) or to DRAFT.
 pub async fn restore(app: &App, caller: &Caller, id: &UserId, to: State, only_if: Precondition) -> Result<(), Error> {
     let turn = Turn { to, way: out_of_trash, only_if };
-    turn.make(app, caller, id, "restore-user", "restoring user").await
+    turn.make(&Means::of(app), &app.sagas, caller, id, "restore-user", "restoring user").await
 }
 
 /// Whether one step leads from the one state to the other: what `POST /users/state` takes.
 pub fn is_step(from: State, to: State) -> bool {
     step(from, to).is_some()
+}
+
+/// From where one step leads to that state.
+pub fn sources(to: State) -> Vec<State> {
+    State::ALL.into_iter().filter(|from| is_step(*from, to)).collect()
 }
 
 fn step(from: State, to: State) -> Option<&'static [State]> {
@@ -66,22 +82,23 @@ struct Turn {
 impl Turn {
     async fn make(
         self,
-        app: &App,
+        means: &Means,
+        carries: &impl Carries,
         caller: &Caller,
         id: &UserId,
         kind: &'static str,
         doing: &'static str,
     ) -> Result<(), Error> {
-        let user = rules::found(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing(doing))?;
-        let (held, _) = self.check(&app.systems, caller, &user).await?;
+        let user = rules::found(means.systems.view(), id, &caller.rows).await.map_err(|error| error.doing(doing))?;
+        let (held, _) = self.check(&means.systems, caller, &user).await?;
 
         let names = self.names(&user, &held);
-        let asked = app.asked(caller, kind, doing, Some(id), names.clone(), Answer::AtCommit);
+        let asked = caller.asks(kind, doing, Some(id), names.clone(), Answer::AtCommit);
         let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
-        let (systems, scope, people) = (app.systems.clone(), app.config.unique_scope, app.tokens.people.clone());
-        let unblocks = self.to == State::Public && app.config.public_unblocks == PublicUnblocks::Always;
+        let (systems, scope, people) = (means.systems.clone(), means.config.unique_scope, means.people.clone());
+        let unblocks = self.to == State::Public && means.config.public_unblocks == PublicUnblocks::Always;
 
-        app.sagas
+        carries
             .run(asked, async move |saga: &mut Saga| {
                 // Read again, now that nobody else may touch him.
                 let user = rules::found(saga.view(), &id, &caller.rows).await?;
@@ -149,7 +166,7 @@ impl Turn {
     }
 }
 
-fn not_allowed(from: State, to: State) -> Error {
+pub(super) fn not_allowed(from: State, to: State) -> Error {
     let sentence = format!("transition from {} to {} not allowed.", from.as_str(), to.as_str());
     Error::new(Code::TransitionNotAllowed, sentence)
 }

@@ -45,7 +45,7 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
     let id = UserId::new(app.clock.now_ms());
     let mut names = rules::names_in(&fields);
     names.push(format!("user:{id}"));
-    let asked = app.asked(caller, "create-user", "creating user", Some(&id), names, Answer::AtCommit);
+    let asked = caller.asks("create-user", "creating user", Some(&id), names, Answer::AtCommit);
     let (by, scope) = (caller.origin.actor.clone(), app.config.unique_scope);
     let chosen = app.systems.identity.choose_id();
 
@@ -93,7 +93,7 @@ async fn user_only(app: &App, caller: &Caller, draft: Draft, standing: Standing)
     let id = UserId::new(app.clock.now_ms());
     let mut names = rules::names_in(&fields);
     names.push(format!("user:{id}"));
-    let asked = app.asked(caller, "create-user", "creating user", Some(&id), names, Answer::AtCommit);
+    let asked = caller.asks("create-user", "creating user", Some(&id), names, Answer::AtCommit);
     let (by, scope) = (caller.origin.actor.clone(), app.config.unique_scope);
 
     app.sagas

@@ -27,7 +27,7 @@ pub async fn create_identity(
     let fields = rules::fields_of(&account);
     rules::identifiable(&fields)?;
     let names = rules::names_in(&fields);
-    let asked = app.asked(caller, "create-identity", "creating identity", None, names, Answer::AtCommit);
+    let asked = caller.asks("create-identity", "creating identity", None, names, Answer::AtCommit);
     let (scope, chosen) = (app.config.unique_scope, app.systems.identity.choose_id());
 
     app.sagas

@@ -25,7 +25,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
     let held = check(&app.systems, caller, &user, &only_if).await?;
 
     let names = rules::names_to_remove(&user, &held);
-    let asked = app.asked(caller, "delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
+    let asked = caller.asks("delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
     let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.tokens.people.clone());
 

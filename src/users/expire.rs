@@ -35,7 +35,7 @@ const LONGEST_PAUSE_MS: i64 = 300_000;
 pub async fn expire(app: &App, id: &UserId) -> Result<(), Error> {
     let caller = Caller::inside("expiry", "system", app.clock.uuid().to_string());
     let names = vec![format!("user:{id}")];
-    let asked = app.asked(&caller, "expire-user", "expiring user", Some(id), names, Answer::AtCommit);
+    let asked = caller.asks("expire-user", "expiring user", Some(id), names, Answer::AtCommit);
     let (id, by, people) = (id.clone(), caller.origin.actor, app.tokens.people.clone());
 
     app.sagas

@@ -11,7 +11,7 @@ use crate::{
 /// The user has all of these, or those that he had. Which of them are new.
 pub async fn grant(app: &App, caller: &Caller, id: &UserId, permissions: Vec<String>) -> Result<Vec<String>, Error> {
     let names = vec![format!("user:{id}")];
-    let asked = app.asked(caller, "grant-permissions", "granting permissions", Some(id), names, Answer::AtCommit);
+    let asked = caller.asks("grant-permissions", "granting permissions", Some(id), names, Answer::AtCommit);
     let (id, systems) = (id.clone(), app.systems.clone());
     app.sagas
         .run(asked, async move |saga: &mut Saga| {

@@ -29,7 +29,7 @@ pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<
     let password = passwords::of_new(app, &group, password)?;
 
     let names = rules::names_of_person(&user);
-    let asked = app.asked(caller, "register-user", DOING, Some(id), names.clone(), Answer::AtCommit);
+    let asked = caller.asks("register-user", DOING, Some(id), names.clone(), Answer::AtCommit);
     let (id, by, scope) = (id.clone(), caller.origin.actor.clone(), app.config.unique_scope);
     let chosen = app.systems.identity.choose_id();
 

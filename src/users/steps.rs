@@ -1,6 +1,7 @@
 //! The steps and promises that operations on a person are made of, and the one list by which they come back from a journal.
 
 mod burial;
+mod choice;
 mod documents;
 mod grants;
 mod identity;
@@ -8,6 +9,7 @@ mod store;
 mod timers;
 
 pub use burial::{BuryUser, UnlinkUser};
+pub use choice::ChooseTargets;
 pub use documents::{DeleteDocument, Over};
 pub use grants::{DropGrants, GrantPermissions};
 pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
@@ -36,4 +38,5 @@ pub const KINDS: &[Kind] = &[
     promise::<UnlinkUser>(),
     promise::<BuryUser>(),
     promise::<DeleteDocument>(),
+    step::<ChooseTargets>(),
 ];

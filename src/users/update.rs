@@ -46,7 +46,7 @@ pub async fn update(
         rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("updating user"))?;
     let names = plan.check(&user).await?.names(&user);
 
-    let asked = app.asked(caller, "update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
+    let asked = caller.asks("update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
     let (id, by, people) = (id.clone(), caller.origin.actor.clone(), app.tokens.people.clone());
 
     app.sagas

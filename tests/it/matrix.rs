@@ -21,6 +21,7 @@ use user_manager::{
     groups,
     idempotency::{Once, once},
     identity::{self, Account, Identity},
+    query::Filter,
     roles::{self, Roles},
     saga::{Answering, Key},
     state::{
@@ -29,7 +30,12 @@ use user_manager::{
     },
     store::Store,
     systems::Systems,
-    users::{self, State, UserId, create::Draft, rules::Precondition},
+    users::{
+        self, State, UserId,
+        change_states::{Came, Move},
+        create::Draft,
+        rules::Precondition,
+    },
 };
 
 pub use self::snapshot::{Look, Seen, Snapshot, is_true, judge};
@@ -92,6 +98,9 @@ pub enum Operation {
     DeletedToTrash,
     /// Whose names were free.
     DeletedAloneToTrash,
+    /// Many at once, though he is the only one.
+    ManyToTrash,
+    ManyToDeleted,
     Restore,
     RestoreToDraft,
     SoftDelete,
@@ -131,7 +140,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 55] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
@@ -153,6 +162,8 @@ impl Operation {
         Self::TrashToDraft,
         Self::DeletedToTrash,
         Self::DeletedAloneToTrash,
+        Self::ManyToTrash,
+        Self::ManyToDeleted,
         Self::Restore,
         Self::RestoreToDraft,
         Self::SoftDelete,
@@ -213,6 +224,10 @@ impl Operation {
             users::adopt(app, &caller, LONELY.to_owned(), draft).await.map(|_| ())
         };
         let to = async |id: &str, to: State| users::change_state(app, &caller, &user(id), to).await;
+        let many = async |id: &str, to: State| {
+            let moves = vec![Move { filter: Filter::equals("_id", id), to }];
+            users::change_states(app, &caller, moves, None).await.and_then(Came::told).map(|_| ())
+        };
         let soft_delete = async |id: &str| users::soft_delete(app, &caller, &user(id), Precondition::None).await;
         match self {
             Self::Create => create(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}), &[]).await,
@@ -245,6 +260,8 @@ impl Operation {
             Self::AdministratorToTrash => to(ADMIN, State::Trash).await,
             Self::DraftToPublic | Self::DraftToPublicUnblocking => to(DRAFT, State::Public).await,
             Self::DraftToTrash => to(DRAFT, State::Trash).await,
+            Self::ManyToTrash => many(ADA, State::Trash).await,
+            Self::ManyToDeleted => many(TRASH, State::Deleted).await,
             Self::TrashToDraft => to(TRASH, State::Draft).await,
             Self::DeletedToTrash => to(DELETED, State::Trash).await,
             Self::DeletedAloneToTrash => to(DELETED_ALONE, State::Trash).await,
@@ -308,6 +325,11 @@ impl Operation {
         matches!(self, Self::Expire | Self::ExpireGone | Self::ExpireOvertaken)
     }
 
+    /// How many operations it is.
+    pub fn operations(self) -> usize {
+        if matches!(self, Self::ManyToTrash | Self::ManyToDeleted) { 2 } else { 1 }
+    }
+
     /// Refused by something that only shows after the first effect.
     pub fn is_refused(self) -> bool {
         matches!(self, Self::CreateRefused | Self::RegisterRefused | Self::PatchRefused)
@@ -332,6 +354,7 @@ impl Operation {
             Self::SoftDeleteUserOnly => &[SHELVED],
             Self::PublicToDraft
             | Self::PublicToTrash
+            | Self::ManyToTrash
             | Self::SoftDelete
             | Self::SoftDeleteKeepingIdentity
             | Self::PatchProfile
@@ -350,6 +373,7 @@ impl Operation {
             }
             Self::DraftToPublic | Self::DraftToPublicUnblocking | Self::DraftToTrash => &[DRAFT, "drafted-identity"],
             Self::TrashToDraft
+            | Self::ManyToDeleted
             | Self::Restore
             | Self::RestoreToDraft
             | Self::SoftDeleteFromTrash
@@ -398,7 +422,12 @@ pub fn keyed(app: &App, caller: Caller, key: &str) -> Caller {
 struct Plain;
 
 impl Answering for Plain {
-    fn success(&self, _: Option<&str>, _: Value) -> Result<String, Error> {
+    fn success(&self, operation: Option<&str>, value: Value) -> Result<String, Error> {
+        if let Ok(came) = serde_json::from_value::<Came>(value)
+            && let Err(error) = came.told()
+        {
+            return Ok(self.failure(operation, &error));
+        }
         Ok(Kept::of(axum::response::Response::new(axum::body::Body::empty()))?.text())
     }
 

@@ -197,7 +197,7 @@ async fn repeated(
             Once::Again(_) => now == *before,
             Once::Now(told) => !began && is_true(told, &now, before, after),
         };
-        if !holds || world.began() > 1 {
+        if !holds || world.began() > operation.operations() {
             let told = match told {
                 Once::Again(kept) => format!("{kept:?}"),
                 Once::Now(told) => format!("now {told:?}"),

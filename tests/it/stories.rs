@@ -13,6 +13,7 @@ mod keys;
 mod last_admin;
 mod life;
 mod lists;
+mod many;
 mod names;
 mod passwords;
 mod pending;

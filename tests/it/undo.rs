@@ -150,7 +150,7 @@ async fn an_undo_that_changes_nothing_is_not_repeated_without_a_pause() {
     const KINDS: &[Kind] = &[kinds::step::<Stubborn>()];
     let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
     let app = world.live(|journal| journal).await.app;
-    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _| String::new()));
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _, _| String::new()));
     let began = world.hand.now_ms();
     let told = sagas.run(asked("stubborn"), async move |saga: &mut Saga| saga.step(Stubborn).await).await;
     assert!(told.is_err());
@@ -193,7 +193,7 @@ async fn an_undo_that_panics_is_tried_again_and_stands_in_the_log() {
     const KINDS: &[Kind] = &[kinds::step::<Clumsy>()];
     let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
     let app = world.live(|journal| journal).await.app;
-    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _| String::new()));
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _, _| String::new()));
     let asked = asked("clumsy");
     let begun = asked.begun.clone();
     let told = sagas
@@ -277,7 +277,7 @@ async fn after_an_unanswered_call_nothing_goes_on_and_the_last_step_is_put_back_
     const KINDS: &[Kind] = &[kinds::step::<Telling>()];
     let world = World::new(&Template::make().await, Operation::Create, Drivers::Embedded).await;
     let app = world.live(|journal| journal).await.app;
-    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _| String::new()));
+    let sagas = Sagas::new(app.journal.clone(), app.systems.clone(), KINDS, LIMITS, Box::new(|_, _, _| String::new()));
     let told = sagas
         .run(asked("telling"), async move |saga: &mut Saga| {
             saga.step(Telling { number: 1, answers: true }).await?;

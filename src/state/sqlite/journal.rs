@@ -263,9 +263,13 @@ fn write(
             keys::answered(db, operation, now_ms)?;
             Word::Answered
         }
+        Record::Remark { text } => {
+            set_error(db, operation, text)?;
+            Word::Remark(code(text))
+        }
         Record::RollBack { error } => {
             set_state(db, operation, State::RollingBack)?;
-            db.prepare_cached("UPDATE operation SET error = ?2 WHERE id = ?1")?.execute(params![operation, error])?;
+            set_error(db, operation, error)?;
             Word::RollBack(code(error))
         }
         Record::Failed { seq, error, attention } => {
@@ -313,6 +317,11 @@ fn write(
 
 fn set_state(db: &Connection, operation: &str, state: State) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE operation SET state = ?2 WHERE id = ?1")?.execute(params![operation, state.as_str()])?;
+    Ok(())
+}
+
+fn set_error(db: &Connection, operation: &str, error: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE operation SET error = ?2 WHERE id = ?1")?.execute(params![operation, error])?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ async fn an_operation_that_panics_is_put_back() {
         let (app, caller) = (&world.app, world.inside());
         let id = UserId::new(world.now_ms());
         let name = vec!["email:ada@example.org".to_owned()];
-        let asked = app.asked(&caller, "create-user", "creating user", Some(&id), name, Answer::AtCommit);
+        let asked = caller.asks("create-user", "creating user", Some(&id), name, Answer::AtCommit);
         let fields = json!({ "userGroup": "users", "email": "ada@example.org" }).as_object().unwrap().clone();
         let told = app.sagas.run(asked, async move |saga: &mut Saga| breaks(saga, id, fields).await).await;
         assert_eq!(told.unwrap_err().code(), Code::Internal);

@@ -39,6 +39,7 @@ pub fn list(db: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Entry>> 
         ("kind =", &query.kind),
         ("subject =", &query.subject),
         ("request_id =", &query.request),
+        ("json_extract(origin, '$.part_of') =", &query.part_of),
         ("actor =", &query.actor),
         ("id <", &query.after),
     ];

@@ -23,6 +23,8 @@ pub enum Word {
     /// Number, name, body.
     Promise(u32, String, Code),
     Commit,
+    /// What went wrong, though it is not put back: the sentence.
+    Remark(Code),
     /// The sentence of the error that turned it.
     RollBack(Code),
     /// Number, sentence, whether somebody should look.
@@ -136,6 +138,7 @@ impl Told {
                     (step.happened, step.output, step.ended_ms) = (happened, output, Some(at_ms));
                 }),
                 Word::Commit => "committed".clone_into(&mut self.state),
+                Word::Remark(error) => self.error = Some(error),
                 Word::RollBack(error) => {
                     (self.state, self.error) = ("rolling-back".to_owned(), Some(error));
                 }
