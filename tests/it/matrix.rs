@@ -101,6 +101,8 @@ pub enum Operation {
     /// Many at once, though he is the only one.
     ManyToTrash,
     ManyToDeleted,
+    /// Three at once, some of whom may have moved and others not: no cell, but a test of its own.
+    ThreeToDraft,
     Restore,
     RestoreToDraft,
     SoftDelete,
@@ -224,10 +226,7 @@ impl Operation {
             users::adopt(app, &caller, LONELY.to_owned(), draft).await.map(|_| ())
         };
         let to = async |id: &str, to: State| users::change_state(app, &caller, &user(id), to).await;
-        let many = async |id: &str, to: State| {
-            let moves = vec![Move { filter: Filter::equals("_id", id), to }];
-            users::change_states(app, &caller, moves, None).await.and_then(Came::told).map(|_| ())
-        };
+        let many = async |id: &str, to: State| many_to(app, &caller, Filter::equals("_id", id), to).await;
         let soft_delete = async |id: &str| users::soft_delete(app, &caller, &user(id), Precondition::None).await;
         match self {
             Self::Create => create(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}), &[]).await,
@@ -260,6 +259,9 @@ impl Operation {
             Self::AdministratorToTrash => to(ADMIN, State::Trash).await,
             Self::DraftToPublic | Self::DraftToPublicUnblocking => to(DRAFT, State::Public).await,
             Self::DraftToTrash => to(DRAFT, State::Trash).await,
+            Self::ThreeToDraft => {
+                many_to(app, &caller, Filter::one_of("_id", [ADA, LATER, OVERTAKEN]), State::Draft).await
+            }
             Self::ManyToTrash => many(ADA, State::Trash).await,
             Self::ManyToDeleted => many(TRASH, State::Deleted).await,
             Self::TrashToDraft => to(TRASH, State::Draft).await,
@@ -378,6 +380,7 @@ impl Operation {
             | Self::RestoreToDraft
             | Self::SoftDeleteFromTrash
             | Self::SoftDeleteFromTrashKeepingIdentity => &[TRASH, "trashed-identity"],
+            Self::ThreeToDraft => &[ADA, "ada-identity", LATER, "later-identity", OVERTAKEN, "overtaken-identity"],
             Self::DeletedToTrash => &[DELETED, "deleted-identity"],
             Self::DeletedAloneToTrash => &[DELETED_ALONE],
             Self::PatchExpiryMoved | Self::PatchExpiryUnset | Self::DeleteExpiring => &[LATER, "later-identity"],
@@ -406,6 +409,10 @@ impl Operation {
             &[]
         }
     }
+}
+
+async fn many_to(app: &App, caller: &Caller, filter: Filter, to: State) -> Result<(), Error> {
+    users::change_states(app, caller, vec![Move { filter, to }], None).await.and_then(Came::told).map(|_| ())
 }
 
 fn caller() -> Caller {

@@ -2,6 +2,7 @@
 //! undo, and in the recovery of that. A crash is a reply that never comes; everything is dropped and opened anew.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -37,6 +38,49 @@ fn every_operation_is_wholly_before_or_wholly_after_wherever_it_is_killed() {
         sweep(&template, operation, drivers, &tally).await;
     });
     tally.account("K", FLOOR);
+}
+
+/// Some have moved by then and others not, so it is before or after for each of them, and the answer counts.
+#[tokio::test]
+async fn of_many_who_move_at_once_no_further_one_is_begun_after_a_kill_and_the_answer_is_true() {
+    let template = Template::make().await;
+    let operation = Operation::ThreeToDraft;
+    let (mut ends, mut counts) = (0, BTreeSet::new());
+    for drivers in Drivers::ALL {
+        for kind in End::KINDS {
+            for nth in 1.. {
+                let world = World::new(&template, operation, drivers).await;
+                if !first_life(&world, operation, Wrong::Nothing, kind(nth)).await {
+                    break;
+                }
+                let told = format!("{drivers:?} {:?}", kind(nth));
+                // What has died lets go of the file, with all that it had handed to its writer.
+                tokio::task::yield_now().await;
+                let began = world.began();
+                let life = world.live(|journal| journal).await;
+                life.app.sagas.recover().await.unwrap();
+                life.app.sagas.idle().await;
+                assert_eq!(world.began(), began, "{told}: something was begun after the kill");
+                assert_eq!(world.look().leftovers(), Vec::<String>::new(), "{told}");
+                let moved = world.snapshot().in_state("DRAFT");
+                if began == 0 {
+                    assert_eq!(moved, 0, "{told}");
+                    continue;
+                }
+                let Once::Again(kept) = operation.ask_once(&life.app).await else {
+                    panic!("{told}: it was carried out again")
+                };
+                let sentence = format!("{moved} of 3 users changed");
+                let holds = if moved == 3 { kept.status == 200 } else { kept.body.contains(&sentence) };
+                // Before those who are meant are written down nobody is.
+                let interrupted = moved == 0 && began == 1 && kept.body.contains("\"interrupted\"");
+                assert!(holds || interrupted, "{told}: {sentence}, and it is told {kept:?}");
+                ends += 1;
+                counts.insert(moved);
+            }
+        }
+    }
+    assert!(ends > 60 && counts == BTreeSet::from([0, 1, 2, 3]), "{ends} {counts:?}");
 }
 
 /// Where a life ends.

@@ -26,6 +26,20 @@ pub struct Snapshot {
     bystanding_accounts: BTreeMap<AuthUserId, Account>,
 }
 
+impl Snapshot {
+    /// How many of those whom the operation acts upon stand in that state.
+    ///
+    /// # Panics
+    /// When one of them is PUBLIC and may not log in, or may and is not.
+    pub fn in_state(&self, state: &str) -> usize {
+        for (name, user) in &self.users {
+            let enabled = &self.identities[name]["enabled"];
+            assert_eq!(user["__STATE__"] == "PUBLIC", *enabled == true, "{name}: {user} {enabled}");
+        }
+        self.users.values().filter(|user| user["__STATE__"] == state).count()
+    }
+}
+
 /// A connection that only looks.
 pub struct Look {
     db: Connection,
