@@ -491,6 +491,19 @@ impl World {
         Self { operation, drivers, hand: Hand::default(), look: RefCell::default(), config, directory, model }
     }
 
+    /// Another one that is the same, to be gone on with in another way; nothing where something is under way, which cannot be
+    /// copied. Nobody may live in it.
+    pub fn copy(&self) -> Option<Self> {
+        let hand = self.hand.copy()?;
+        let directory = tempfile::tempdir_in(memory()).unwrap();
+        for file in std::fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), directory.path().join(file.file_name())).unwrap();
+        }
+        let (operation, drivers, config) = (self.operation, self.drivers, self.config.clone());
+        let model = Arc::new(self.model.copy());
+        Some(Self { operation, drivers, hand, look: RefCell::default(), config, directory, model })
+    }
+
     /// Opens the world as a new process would. `journal` may stand before the real one.
     pub async fn live(&self, journal: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Life {
         let script = Script::new(self.hand.clone());

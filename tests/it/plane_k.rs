@@ -157,12 +157,18 @@ async fn lives(
     if !first_life(&world, operation, wrong, end).await {
         return false;
     }
-    let seen = last_life(&world, operation, worlds).await;
-    tally.lock().unwrap().count(&name, seen);
+    // What has died lets go of the file.
+    tokio::task::yield_now().await;
     for kind in End::KINDS {
         for nth in 1.. {
-            let world = World::new(template, operation, drivers).await;
-            first_life(&world, operation, wrong, end).await;
+            let world = match world.copy() {
+                Some(copy) => copy,
+                None => {
+                    let again = World::new(template, operation, drivers).await;
+                    first_life(&again, operation, wrong, end).await;
+                    again
+                }
+            };
             if !recovery(&world, kind(nth)).await {
                 break;
             }
@@ -171,6 +177,8 @@ async fn lives(
             tally.lock().unwrap().count(&name, seen);
         }
     }
+    let seen = last_life(&world, operation, worlds).await;
+    tally.lock().unwrap().count(&name, seen);
     true
 }
 

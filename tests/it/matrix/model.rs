@@ -30,6 +30,10 @@ impl Unfenced {
         self.accounts.lock().unwrap().clone()
     }
 
+    pub fn copy(&self) -> Self {
+        Self { accounts: Mutex::new(self.accounts()), made: Mutex::new(*self.made.lock().unwrap()) }
+    }
+
     fn taken(
         accounts: &BTreeMap<AuthUserId, Account>,
         account: &Account,

@@ -57,6 +57,12 @@ impl Hand {
         self.0.under_way.lock().unwrap().iter().filter(|(_, closed, _)| *closed == Closed::ByTime).count()
     }
 
+    /// Another clock that shows the same; nothing where something is under way.
+    pub fn copy(&self) -> Option<Self> {
+        let state = State { now_ms: Mutex::new(self.now_ms()), ..State::default() };
+        self.0.under_way.lock().unwrap().is_empty().then(|| Self(Arc::new(state)))
+    }
+
     /// What has not landed by now never will: the cell is over.
     pub fn forget(&self) {
         let effects = std::mem::take(&mut *self.0.under_way.lock().unwrap());
