@@ -378,11 +378,17 @@ impl Engine {
     }
 
     /// How many parts of an operation are done, and how many are not settled yet.
-    async fn parts_of(&self, operation: &str) -> Result<(u64, u64), Error> {
+    async fn parts_of(&self, operation: &str, request: &str) -> Result<(u64, u64), Error> {
         let (mut done, mut unsettled, mut after) = (0, 0, None);
         loop {
-            let query =
-                ListQuery { part_of: Some(operation.to_owned()), after, limit: PARTS_AT_ONCE, ..ListQuery::default() };
+            let query = ListQuery {
+                part_of: Some(operation.to_owned()),
+                // By the index: they were asked for by the same request.
+                request: Some(request.to_owned()),
+                after,
+                limit: PARTS_AT_ONCE,
+                ..ListQuery::default()
+            };
             let parts = self.journal.list(query).await?;
             done += parts.iter().filter(|part| part.state == State::Done).count() as u64;
             unsettled += parts.iter().filter(|part| !matches!(part.state, State::Done | State::Undone)).count() as u64;

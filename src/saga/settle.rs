@@ -318,7 +318,7 @@ impl Settling {
             let released = engine.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            match engine.parts_of(&self.operation).await {
+            match engine.parts_of(&self.operation, &self.origin.request_id).await {
                 Ok((done, 0)) => break done,
                 Ok(_) => caller.tell(Err(outcome_pending())),
                 Err(error) => {
