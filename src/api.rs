@@ -36,6 +36,7 @@ use crate::{
 const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
 const USERS: &str = "/users";
+const USER: &str = "/users/{id}";
 const STATES: &str = "/users/state";
 /// Where reads take the query language, whose parameters are judged by who reads it.
 const SPEAKING: [&str; 7] =
@@ -68,7 +69,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/users/count", get(users::count))
         .route("/users/with-id", post(users::create_with_id))
         .route("/users/register", post(users::register))
-        .route("/users/{id}", get(users::get).patch(users::update).delete(users::delete))
+        .route(USER, get(users::get).patch(users::update).delete(users::delete))
         .route(STATES, post(users::change_states))
         .route("/users/{id}/soft-delete", post(users::soft_delete))
         .route("/users/{id}/restore", post(users::restore))

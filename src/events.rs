@@ -11,8 +11,9 @@ use crate::{
     query::Filter,
     state::{
         journal::Origin,
-        ledger::{Event, EventQuery},
+        ledger::{Event, EventQuery, NewEvent},
     },
+    users::UserId,
 };
 
 /// An event as it is answered. No secrets, no e-mails, no values of the user.
@@ -43,6 +44,18 @@ impl Actor {
     pub fn of(origin: &Origin) -> Self {
         Self { id: origin.actor.clone(), by: origin.by.clone(), address: origin.address.clone() }
     }
+}
+
+/// Tells what is done to a single system, and is no operation. Durable when it answers: nothing is done of which none tells.
+pub async fn tell(
+    app: &App,
+    caller: &Caller,
+    action: &'static str,
+    outcome: &'static str,
+    subject: &UserId,
+) -> Result<(), Error> {
+    let (origin, subject) = (caller.origin.clone(), Some(subject.to_string()));
+    Ok(app.journal.ledger().note(NewEvent { action, outcome, origin, subject }).await?)
 }
 
 /// Oldest first. Nothing for a caller who sees only some persons: an event tells of any.

@@ -4,10 +4,15 @@
 
 mod evaluate;
 mod parse;
+mod place;
 
 use serde_json::{Map, Number, Value};
 
-use crate::{error::Error, users::Change};
+use crate::{
+    error::Error,
+    query::{Filter, Sort},
+    users::Change,
+};
 
 /// What is asked to be changed. Each path occurs once and none lies below another, so the order is without meaning.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +43,16 @@ enum What {
     AddToSet(Vec<Value>),
     /// Every item that is one of these.
     Pull(Vec<Value>),
+    /// `list.$.replace`, `list.$.merge`: the element that the request's filter means. Where it is is not known at first.
+    Element(Element, Option<usize>),
+}
+
+/// What becomes of an element.
+#[derive(Debug, Clone, PartialEq)]
+enum Element {
+    Replace(Value),
+    /// These members are put into it.
+    Merge(Map<String, Value>),
 }
 
 /// Items to be put into a list, and what becomes of the list then: sorted first, then cut.
@@ -48,6 +63,15 @@ struct Push {
     position: Option<i64>,
     /// The first so many, the last where it is negative.
     slice: Option<i64>,
+    order: Option<Order>,
+}
+
+/// How a list is sorted.
+#[derive(Debug, Clone, PartialEq)]
+enum Order {
+    /// Whether downwards.
+    Values(bool),
+    Members(Vec<Sort>),
 }
 
 impl Patch {
@@ -65,6 +89,17 @@ impl Patch {
     pub fn dated(&self) -> impl Iterator<Item = &str> {
         let dated = self.0.iter().filter(|command| command.what == What::CurrentDate);
         dated.map(|command| command.path.0[0].as_str())
+    }
+
+    /// The same, once it is known which document it changes: the elements that the filter means are found in it.
+    pub fn within(&self, meant: &Filter, document: &Map<String, Value>) -> Self {
+        let mut patch = self.clone();
+        for command in &mut patch.0 {
+            if let What::Element(_, place) = &mut command.what {
+                *place = place::of(meant, &command.path.0, document);
+            }
+        }
+        patch
     }
 
     /// What has to be written so that the document becomes what was asked for: whole members, each with its value afterwards.

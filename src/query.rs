@@ -1,7 +1,7 @@
 //! The language of filters: one pure syntax tree, evaluated in memory (the reference semantics, which are MongoDB's) and
 //! printed for a remote store. Knows no store.
 
-mod compare;
+pub mod compare;
 mod evaluate;
 mod fields;
 pub mod parse;

@@ -27,7 +27,7 @@ pub use grant::grant;
 pub use list::{count, get, get_if, list};
 pub use register::register;
 pub use soft_delete::soft_delete;
-pub use update::update;
+pub use update::{update, update_if};
 
 pub use crate::query::State;
 

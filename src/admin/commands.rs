@@ -9,14 +9,16 @@ use crate::{
     app::App,
     config::Identity,
     error::Error,
+    events,
     identity::{AuthUserId, embedded::Password},
     query::Filter,
-    state::ledger::NewEvent,
     users::{self, User, UserId, create::Draft, passwords},
 };
 
 /// The group of those who look after the others; it comes with the program.
 pub const ADMINISTRATORS: &str = "administrators";
+
+const RESET: &str = "reset-password";
 
 /// Why a command was not carried out: a sentence for the operator.
 type Refusal = String;
@@ -126,21 +128,15 @@ async fn reset_password(
     let policy = passwords::policy(app, &user.document).await.map_err(told)?;
     passwords::check(&password, policy).map_err(told)?;
     // Told before and after: no password is set of which no event tells.
-    tell(app, caller, "begun", &id).await?;
+    events::tell(app, caller, RESET, "begun", &id).await.map_err(told)?;
     let set = own.set_password(&identity, &password, Password::MustChange).await;
     if !set.map_err(|failure| told(failure.into_error()))? {
         return Err("the identity of this user is gone".to_owned());
     }
-    tell(app, caller, "done", &id).await?;
+    events::tell(app, caller, RESET, "done", &id).await.map_err(told)?;
     let name = user.text("username").or_else(|| user.text("email")).unwrap_or_default().to_owned();
     let sentence = format!("the password of {id} was set; it is good only for changing it");
     Ok((sentence, generated.then_some(Generated { name, password })))
-}
-
-async fn tell(app: &App, caller: &Caller, outcome: &'static str, user: &UserId) -> Result<(), Refusal> {
-    let (origin, subject) = (caller.origin.clone(), Some(user.to_string()));
-    let event = NewEvent { action: "reset-password", outcome, origin, subject };
-    app.journal.ledger().note(event).await.map_err(|error| told(error.into()))
 }
 
 async fn grant(

@@ -17,7 +17,7 @@ use super::{
     keyed::Keyed,
     no_route,
     target::{Expected, OfUser, Postponed},
-    wanted::{Count, List, One, Wanted},
+    wanted::{Changed, Count, List, One, Wanted},
 };
 use crate::{
     access::{
@@ -25,7 +25,8 @@ use crate::{
         gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
     },
     app::App,
-    error::{Code, Error, invalid, segment},
+    error::{self, Code, Error, invalid, segment},
+    events,
     identity::PasswordChange,
     query::{self, Fields},
     users::{
@@ -190,9 +191,12 @@ pub async fn update(
     Allowed { caller, .. }: Allowed<UsersWrite>,
     OfUser(id): OfUser,
     IfMatch(only_if): IfMatch,
+    wanted: Wanted<Changed>,
     asked: Keyed<Object>,
 ) -> Response {
-    let update = async |caller: Caller, Object(change)| users::update(&app, &caller, &id, change, only_if).await;
+    let update = async |caller: Caller, Object(change)| {
+        users::update_if(&app, &caller, &id, wanted.query, change, only_if).await
+    };
     asked.answer(&app, caller, |user| Ok(tagged_user(&user)), update).await
 }
 
@@ -238,10 +242,19 @@ pub async fn change_password(
     let policy = passwords::own_policy(&app, &caller).await?;
     passwords::check(&new, policy).map_err(|error| error.field("newPassword"))?;
     passwords::check_changed(&current, &new)?;
+    let own = caller.user.clone().ok_or_else(error::user_not_found)?;
+    let tell = async |outcome| events::tell(&app, &caller, "change-password", outcome, &own).await;
+    tell("begun").await?;
     let told = app.systems.identity.change_password(&identity, &current, &new).await;
     match told.map_err(|failure| failure.into_error().doing("changing password"))? {
-        PasswordChange::Changed => Ok(StatusCode::NO_CONTENT.into_response()),
-        PasswordChange::Wrong => Err(Error::new(Code::PasswordWrong, "The current password is wrong")),
+        PasswordChange::Changed => {
+            tell("done").await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        PasswordChange::Wrong => {
+            tell("refused").await?;
+            Err(Error::new(Code::PasswordWrong, "The current password is wrong"))
+        }
         PasswordChange::NotHere => Err(no_route()),
     }
 }

@@ -52,6 +52,7 @@ pub trait Takes: Send + Sync + 'static {
 pub struct List;
 pub struct Count;
 pub struct One;
+pub struct Changed;
 pub struct GroupList;
 pub struct GroupCount;
 pub struct RoleList;
@@ -69,6 +70,11 @@ impl Takes for Count {
 
 impl Takes for One {
     const PARAMETERS: &'static [&'static str] = &["_q", "_st", "_p", "_rawp"];
+    const ID: bool = false;
+}
+
+impl Takes for Changed {
+    const PARAMETERS: &'static [&'static str] = &["_q", "_st"];
     const ID: bool = false;
 }
 

@@ -1,14 +1,25 @@
 //! One command, done to a document: the semantics of MongoDB's update operators
 //! (<https://www.mongodb.com/docs/manual/reference/operator/update/>).
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Number, Value};
 
-use super::{Command, Push, What, parse::invalid};
-use crate::{clock, error::Error};
+use super::{Command, Element, Order, Push, What, parse::invalid};
+use crate::{
+    clock,
+    error::Error,
+    query::compare::{order, sort_key},
+};
 
 pub fn apply(command: &Command, document: &mut Map<String, Value>, now_ms: i64) -> Result<(), Error> {
+    let end = match &command.what {
+        What::Element(Element::Replace(_), _) => ".$.replace",
+        What::Element(Element::Merge(_), _) => ".$.merge",
+        _ => "",
+    };
     below(document, &command.path.0, &command.what, now_ms)
-        .map_err(|why| invalid(command.name, Some(&command.path.0.join(".")), why))
+        .map_err(|why| invalid(command.name, Some(&(command.path.0.join(".") + end)), why))
 }
 
 type Told = Result<(), &'static str>;
@@ -84,6 +95,17 @@ fn become_of(old: Option<&Value>, what: &What, now_ms: i64) -> Result<Option<Val
             }
             items.into()
         }
+        What::Element(element, place) => {
+            let mut items = list(old)?;
+            let place = place.ok_or("needs a filter that means an element of this list")?;
+            let item = items.get_mut(place).ok_or("names no item of the list")?;
+            match (element, item) {
+                (Element::Replace(value), item) => *item = value.clone(),
+                (Element::Merge(members), Value::Object(item)) => item.extend(members.clone()),
+                (Element::Merge(_), _) => return Err("is merged into an item that is no object"),
+            }
+            items.into()
+        }
         What::Pull(_) if old.is_none() => return Ok(None),
         What::Pull(gone) => {
             let mut items = list(old)?;
@@ -125,6 +147,14 @@ fn pushed(mut items: Vec<Value>, push: &Push) -> Value {
     };
     let at = usize::try_from(at).unwrap_or_default();
     items.splice(at..at, push.items.iter().cloned());
+    match &push.order {
+        None => {}
+        Some(Order::Values(down)) => items.sort_by(|one, other| turned(order(one, other), *down)),
+        Some(Order::Members(by)) => items.sort_by_cached_key(|item| {
+            let nothing = Map::new();
+            sort_key(item.as_object().unwrap_or(&nothing), by)
+        }),
+    }
     match push.slice {
         None => {}
         Some(last @ ..0) => {
@@ -134,6 +164,10 @@ fn pushed(mut items: Vec<Value>, push: &Push) -> Value {
         Some(first) => items.truncate(usize::try_from(first).unwrap_or(usize::MAX)),
     }
     items.into()
+}
+
+fn turned(order: Ordering, down: bool) -> Ordering {
+    if down { order.reverse() } else { order }
 }
 
 /// An object is meant by some of its members already.

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{Command, Patch, Path, Push, What};
-use crate::error::{self, Code, Error};
+use super::{Command, Element, Order, Patch, Path, Push, What};
+use crate::{
+    error::{self, Code, Error},
+    query::Sort,
+};
 
 /// As deep as a body may be (`too-deep`).
 const DEEPEST: usize = 64;
@@ -15,7 +18,8 @@ pub fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
         let (name, read) = reader(name)?;
         let Value::Object(fields) = fields else { return Err(invalid(name, None, "must be an object")) };
         for (field, operand) in fields {
-            let path = path(name, field)?;
+            let (list, read) = positional(name, field).map_or((field.as_str(), read), |(list, read)| (list, read));
+            let path = path(name, list)?;
             let what = read(operand).map_err(|why| invalid(name, Some(field), why))?;
             if matches!(what, What::CurrentDate) && path.0.len() > 1 {
                 return Err(invalid(name, Some(field), "must name a whole member"));
@@ -28,6 +32,19 @@ pub fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
     }
     apart(&commands)?;
     Ok(Patch(commands))
+}
+
+/// `list.$.replace` and `list.$.merge`: the list, and how what stands there is read.
+fn positional<'f>(command: &str, field: &'f str) -> Option<(&'f str, Read)> {
+    let replace: Read = |value| Ok(What::Element(Element::Replace(value.clone()), None));
+    let merge: Read = |value| {
+        let members = value.as_object().filter(|members| !members.keys().any(|name| name.contains('.')));
+        let members = members.ok_or("must be an object whose members have no dots in their names")?;
+        Ok(What::Element(Element::Merge(members.clone()), None))
+    };
+    let ways = [(".$.replace", replace), (".$.merge", merge)];
+    let (end, read) = ways.into_iter().find(|(end, _)| command == "$set" && field.ends_with(end))?;
+    Some((field.strip_suffix(end)?, read))
 }
 
 type Read = fn(&Value) -> Result<What, &'static str>;
@@ -81,10 +98,24 @@ fn push(value: &Value) -> Result<Push, &'static str> {
             "$each" => push.items = operand.as_array().ok_or("$each must be a list")?.clone(),
             "$position" => push.position = Some(whole()?),
             "$slice" => push.slice = Some(whole()?),
-            _ => return Err("has a modifier that is not known here: $each, $position, $slice"),
+            "$sort" => push.order = Some(order(operand)?),
+            _ => return Err("has a modifier that is not known here: $each, $position, $slice, $sort"),
         }
     }
     if members.contains_key("$each") { Ok(push) } else { Err("has modifiers, and no $each") }
+}
+
+/// 1 or -1, or an object of such numbers.
+fn order(operand: &Value) -> Result<Order, &'static str> {
+    let down = |value: &Value| match value.as_i64() {
+        Some(1) => Ok(false),
+        Some(-1) => Ok(true),
+        Some(_) | None => Err("$sort must be 1 or -1, or name members with 1 or -1"),
+    };
+    let Some(members) = operand.as_object() else { return down(operand).map(Order::Values) };
+    let key = |(path, value): (&String, &Value)| Ok(Sort { path: path.clone(), down: down(value)?, dated: false });
+    let by = members.iter().map(key).collect::<Result<Vec<_>, &'static str>>()?;
+    if by.is_empty() { Err("$sort must name a member") } else { Ok(Order::Members(by)) }
 }
 
 fn path(command: &str, field: &str) -> Result<Path, Error> {

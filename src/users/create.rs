@@ -31,7 +31,7 @@ pub struct Draft {
 }
 
 /// Either the user stands in the store, linked to an identity under the same names that is blocked where he is; or nothing
-/// is there. In a group without identities the user stands alone.
+/// is there. In a group without identities the user stands alone, and roles that are given are not his.
 ///
 /// `name-taken` when the e-mail or the username is taken on either side. Without a password nobody can log in yet.
 pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, Error> {
@@ -145,6 +145,10 @@ async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft,
     let standing = Standing::of(app, &mut draft.fields)?;
     let group = app.groups.of(&draft.fields).await?;
     group.check(&draft.fields)?;
+    if !group.has_identities() {
+        // As the service that we replace has it.
+        draft.fields.remove("roles");
+    }
     rules::may_give(&app.systems, caller, &draft.fields).await?;
     Ok((draft, standing, group))
 }

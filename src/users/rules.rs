@@ -274,6 +274,16 @@ pub fn identifiable(fields: &Map<String, Value>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Nobody without an identity acts, and so nobody without one holds anything.
+pub async fn may_have_roles(groups: &Groups, fields: &Map<String, Value>) -> Result<(), Error> {
+    let some = fields.get("roles").and_then(Value::as_array).is_some_and(|roles| !roles.is_empty());
+    if !some || groups.of(fields).await?.has_identities() {
+        return Ok(());
+    }
+    let sentence = "The users of this group have no identity, and no roles";
+    Err(Error::new(Code::GroupWithoutIdentities, sentence).field("roles"))
+}
+
 /// Not in a group whose users live in the store only.
 pub async fn may_have_identity(groups: &Groups, fields: &Map<String, Value>) -> Result<Arc<Group>, Error> {
     let group = groups.of(fields).await?;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Change, METADATA, User, UserId, rules,
+    Change, METADATA, State, User, UserId, rules,
     rules::{Precondition, Without},
     steps::{ChangeIdentity, MoveTimer, PatchUser},
 };
@@ -17,10 +17,11 @@ use crate::{
     groups::Groups,
     identity::Account,
     patch::Patch,
+    query::{Filter, Query},
     roles,
     saga::{Answer, Saga},
     state::Timer,
-    systems::Systems,
+    systems::{Systems, View},
 };
 
 /// Either user and identity both look as asked for, or both as before. Answers the user as he became.
@@ -33,8 +34,22 @@ pub async fn update(
     body: Map<String, Value>,
     only_if: Precondition,
 ) -> Result<User, Error> {
+    update_if(app, caller, id, Query::everybody().in_states(&[State::Public]), body, only_if).await
+}
+
+/// As [`update`], where the query means him too. `list.$` is the element that its filter means.
+pub async fn update_if(
+    app: &App,
+    caller: &Caller,
+    id: &UserId,
+    query: Query,
+    body: Map<String, Value>,
+    only_if: Precondition,
+) -> Result<User, Error> {
     let plan = Plan {
         caller: caller.clone(),
+        rows: Filter::all([query.filter.clone(), caller.rows.clone()]),
+        query,
         patch: parse(&body)?,
         only_if,
         scope: app.config.unique_scope,
@@ -42,8 +57,7 @@ pub async fn update(
         groups: app.groups.clone(),
         systems: app.systems.clone(),
     };
-    let user =
-        rules::visible(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing("updating user"))?;
+    let user = plan.find(app.systems.view(), id).await.map_err(|error| error.doing("updating user"))?;
     let names = plan.check(&user).await?.names(&user);
 
     let asked = caller.asks("update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
@@ -52,7 +66,7 @@ pub async fn update(
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
             // Read again, now that nobody else may touch him.
-            let user = rules::visible(saga.view(), &id, &plan.caller.rows).await?;
+            let user = plan.find(saga.view(), &id).await?;
             let planned = plan.check(&user).await?;
             let needed = planned.names(&user);
             rules::hold_further(saga, &names, needed).await?;
@@ -90,6 +104,9 @@ pub async fn update(
 /// names.
 struct Plan {
     caller: Caller,
+    /// Who is meant, and that with what the caller sees.
+    query: Query,
+    rows: Filter,
     patch: Patch,
     only_if: Precondition,
     scope: UniqueScope,
@@ -110,12 +127,17 @@ struct Planned {
 }
 
 impl Plan {
+    async fn find(&self, view: View<'_>, id: &UserId) -> Result<User, Error> {
+        let found = rules::found(view, id, &self.rows).await?;
+        if self.query.states.contains(&found.state) { Ok(found) } else { Err(error::user_not_found()) }
+    }
+
     async fn check(&self, user: &User) -> Result<Planned, Error> {
         self.only_if.require(user)?;
         rules::not_own_protected(self.protect, &self.caller, &user.id, self.patch.members())?;
         let held = rules::not_above(&self.systems, &self.caller, user).await?;
         let now_ms = self.systems.clock.now_ms();
-        let mut change = self.patch.change(&user.document, now_ms)?;
+        let mut change = self.patch.within(&self.query.filter, &user.document).change(&user.document, now_ms)?;
         let moved = expiration(&mut change, user, now_ms)?;
         let mut after = user.clone();
         change.apply(&mut after.document);
@@ -133,6 +155,7 @@ impl Plan {
             rules::identifiable(&after.document)?;
         }
         if after.document.get("roles") != user.document.get("roles") {
+            rules::may_have_roles(&self.groups, &after.document).await?;
             rules::may_give(&self.systems, &self.caller, &after.document).await?;
         }
         let until_ms = self.systems.expired_until_ms();

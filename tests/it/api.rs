@@ -16,6 +16,7 @@ pub fn routes() -> Vec<(String, String)> {
             "OPERATIONS" => "/operations",
             "EVENTS" => "/events",
             "USERS" => "/users",
+            "USER" => "/users/{id}",
             "STATES" => "/users/state",
             path => path.trim_matches('"'),
         };

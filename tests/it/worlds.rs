@@ -88,6 +88,7 @@ pub struct World {
     address: SocketAddr,
     time: Moved,
     callers: AtomicU32,
+    settings: Vec<(String, String)>,
     /// Dropping it ends the server and every connection.
     _server: JoinSet<()>,
     directory: tempfile::TempDir,
@@ -164,7 +165,7 @@ impl World {
         }
         pairs.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         pairs.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-        let config = Config::resolve(pairs).unwrap().config;
+        let config = Config::resolve(pairs.clone()).unwrap().config;
 
         let app = App::open(config, time.clock()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -183,9 +184,28 @@ impl World {
             address,
             time,
             callers: AtomicU32::new(0),
+            settings: pairs,
             _server: server,
             directory,
         }
+    }
+
+    /// Another process over a copy of the state, in the place of ours, which does nothing more by itself.
+    pub async fn starts_anew(&self) -> (Arc<App>, tempfile::TempDir) {
+        self.app.stop().await;
+        let directory = tempfile::tempdir_in(matrix::memory()).unwrap();
+        for file in std::fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap) {
+            let name = file.file_name();
+            // Not the lock and the operator's door.
+            if name.to_string_lossy().contains(".db") && !name.to_string_lossy().ends_with("-shm") {
+                std::fs::copy(file.path(), directory.path().join(name)).unwrap();
+            }
+        }
+        let mut settings = self.settings.clone();
+        settings.retain(|(name, _)| name != "DATA_DIR");
+        settings.push(("DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned()));
+        let config = Config::resolve(settings).unwrap().config;
+        (App::open(config, self.time.clock()).await.unwrap(), directory)
     }
 
     /// He who may do everything.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::worlds::{Place, everywhere, within};
+use crate::worlds::{PASSWORD, Place, everywhere, within};
 
 #[tokio::test]
 async fn a_change_holds_only_for_what_its_author_has_seen() {
@@ -106,6 +106,66 @@ async fn a_path_leads_into_a_member_and_the_schema_judges_what_it_becomes() {
         let refused = world.patch(&path, json!({ "$set": { "address.country": "Italy" } })).await;
         let refused = refused.refuses(400, "validation-failed");
         assert_eq!(refused.body["errors"][0]["pointer"], "/address/country");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_is_for_whom_its_query_means_in_whatever_state_that_names() {
+    everywhere(async |world| {
+        let id = world.user("ada@example.org").await;
+        let path = format!("/users/{id}");
+        let set = |name: &str| json!({ "$set": { "name": name } });
+        world.patch(&format!("{path}?email=ada@example.org&_st=PUBLIC"), set("Ada")).await.is(200);
+        let before = world.snapshot();
+        for other in ["name=Eve", "_q=%7B%22name%22%3A%7B%22%24regex%22%3A%22%5EE%22%7D%7D", "_st=DRAFT,TRASH"] {
+            world.patch(&format!("{path}?{other}"), set("Eve")).await.refuses(404, "user-not-found");
+        }
+        world.patch(&format!("{path}?_l=1"), set("Eve")).await.refuses(400, "invalid-parameter");
+        world.patch(&format!("{path}?_q=%7B"), set("Eve")).await.refuses(400, "invalid-query");
+        assert_eq!(world.snapshot(), before);
+
+        world.post("/users/state", json!([{ "filter": { "_id": id }, "stateTo": "DRAFT" }])).await.is(200);
+        world.patch(&path, set("Draft")).await.refuses(404, "user-not-found");
+        let changed = world.patch(&format!("{path}?_st=DRAFT,TRASH"), set("Draft")).await.is(200);
+        assert_eq!((changed.text("name"), changed.text("__STATE__")), ("Draft".to_owned(), "DRAFT".to_owned()));
+        // Who stands there stays blocked, whatever is changed.
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        let draft = format!("{path}?_st=DRAFT");
+        world.patch(&draft, json!({ "$set": { "email": "countess@example.org" } })).await.is(200);
+        world.nobody().logs_in("countess@example.org", PASSWORD).await.refuses(401, "login-refused");
+        world.post("/users/state", json!([{ "filter": { "_id": id }, "stateTo": "PUBLIC" }])).await.is(200);
+        world.nobody().logs_in("countess@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_element_that_a_filter_means_is_replaced() {
+    everywhere(async |world| {
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        for role in ["a", "b", "c"] {
+            world.post("/roles/", json!({ "roleId": role, "permissions": [] })).await.is(200);
+        }
+        world.patch(&path, json!({ "$set": { "roles": ["a", "b"] } })).await.is(200);
+        let replace = json!({ "$set": { "roles.$.replace": "c" } });
+        let meaning =
+            |filter: &str| format!("{path}?_q={}", filter.replace('"', "%22").replace('{', "%7B").replace('}', "%7D"));
+        let changed = world.patch(&meaning(r#"{"roles":"b"}"#), replace.clone()).await.is(200);
+        assert_eq!(changed.body["roles"], json!(["a", "c"]));
+        let sorted = json!({ "$push": { "roles": { "$each": ["b"], "$sort": -1 } } });
+        assert_eq!(world.patch(&path, sorted).await.is(200).body["roles"], json!(["c", "b", "a"]));
+
+        let before = world.people();
+        world.patch(&path, replace.clone()).await.refuses(400, "invalid-patch");
+        world.patch(&meaning(r#"{"name":null}"#), replace.clone()).await.refuses(400, "invalid-patch");
+        world.patch(&meaning(r#"{"roles":"nothing"}"#), replace).await.refuses(404, "user-not-found");
+        let merged = json!({ "$set": { "roles.$.merge": { "a": 1 } } });
+        world.patch(&meaning(r#"{"roles":"b"}"#), merged).await.refuses(400, "invalid-patch");
+        let wrong = json!({ "$set": { "roles.$.replace": 7 } });
+        world.patch(&meaning(r#"{"roles":"b"}"#), wrong).await.refuses(400, "validation-failed");
+        world.settled().await;
+        world.is_as(&before);
     })
     .await;
 }

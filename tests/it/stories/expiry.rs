@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use user_manager::clock::rfc3339;
+use user_manager::{
+    clock::rfc3339,
+    state::journal::ListQuery,
+    users::{self, UserId},
+};
 
 use crate::{
     twins::fault::{Fault, Lasts, Plan},
@@ -168,4 +172,32 @@ async fn without_expiry_dates_are_kept_and_nobody_is_blocked() {
     world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
     assert_eq!(world.timers(), 1);
     world.settled().await;
+}
+
+#[tokio::test]
+async fn whose_time_comes_while_we_are_down_is_blocked_at_the_next_start() {
+    everywhere(async |world| {
+        let path = expiring(world, "ada@example.org", &in_ms(world, 60_000)).await;
+        let id = UserId::parse(path.trim_start_matches("/users/")).unwrap();
+        let later = expiring(world, "later@example.org", &in_ms(world, 600_000)).await;
+        let later = UserId::parse(later.trim_start_matches("/users/")).unwrap();
+        world.settled().await;
+        world.app.drain();
+        world.passes(MINUTE * 2);
+        let (app, _directory) = world.starts_anew().await;
+        let blocked = async |id: &UserId| {
+            let user = users::get(&app, &world.inside(), id).await.unwrap();
+            let identity = user.auth_user_id().unwrap().to_owned();
+            let account = app.systems.identity.get(&identity).await.ok().flatten().unwrap();
+            (user.blocked(), !account.enabled, app.systems.timers.of(id.as_str()).await.unwrap().is_none())
+        };
+        world.until("she is blocked", async || blocked(&id).await == (true, true, true)).await;
+        // Once, and nobody else.
+        world.passes(MINUTE);
+        app.sagas.idle().await;
+        let expired = ListQuery { kind: Some("expire-user".to_owned()), limit: 9, ..ListQuery::default() };
+        assert_eq!(app.journal.list(expired).await.unwrap().len(), 1);
+        assert_eq!(blocked(&later).await, (false, false, false));
+    })
+    .await;
 }

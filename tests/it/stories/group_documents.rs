@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::worlds::{World, everywhere};
+use crate::worlds::{PASSWORD, World, everywhere};
 
 pub fn guests(schema: Value) -> Value {
     json!({ "userGroup": "guests", "label": "Guests", "crudSchema": schema })
@@ -202,4 +202,42 @@ async fn the_groups_that_come_with_the_program_can_be_changed_and_removed_where_
     let new = json!({ "userGroup": "users", "email": "a@example.org" });
     world.post("/users/", new).await.refuses(400, "group-unknown");
     world.settled().await;
+}
+
+#[tokio::test]
+async fn the_users_of_a_group_without_identities_stand_in_the_store_only() {
+    everywhere(async |world| {
+        world.post("/roles/", json!({ "roleId": "reader", "permissions": [] })).await.is(200);
+        let group =
+            json!({ "userGroup": "guests", "label": "Guests", "crudSchema": {}, "authUserCreationDisabled": true });
+        let group = format!("/ums-config/{}", world.post("/ums-config/", group).await.is(200).id());
+        let identities = world.people().identities.len();
+        let guest =
+            |email: &str| json!({ "userGroup": "guests", "email": email, "roles": ["reader"], "blocked": true });
+        for path in ["/users/", "/users/?postponeAuthUserCreation=true"] {
+            let email = format!("guest-{}@example.org", path.len());
+            let id = world.post(path, guest(&email)).await.is(200).id();
+            let user = world.get(&format!("/users/{id}")).await.is(200).body;
+            assert_eq!((&user["authUserId"], &user["roles"]), (&Value::Null, &Value::Null), "{user}");
+            world.post("/users/", guest(&email)).await.refuses(409, "name-taken");
+            world.post("/users/register", json!({ "_id": id })).await.refuses(400, "group-without-identities");
+            let roles = json!({ "$set": { "roles": ["reader"] } });
+            world.patch(&format!("/users/{id}"), roles).await.refuses(400, "group-without-identities");
+        }
+        let mut with_password = guest("other@example.org");
+        with_password["password"] = json!(PASSWORD);
+        world.post("/users/", with_password).await.refuses(400, "password-without-identity");
+        let identity = world.lonely("lonely@example.org").await;
+        let linked = json!({ "userGroup": "guests", "authUserId": identity });
+        world.post("/users/with-id", linked).await.refuses(400, "group-without-identities");
+        assert_eq!(world.people().identities.len(), identities + 1);
+
+        // From then on they may have one.
+        world.patch(&group, json!({ "$set": { "authUserCreationDisabled": false } })).await.is(200);
+        let id = world.post("/users/", guest("late@example.org")).await.is(200).id();
+        let user = world.get(&format!("/users/{id}")).await.is(200).body;
+        assert_eq!((&user["authUserId"].is_string(), &user["roles"]), (&true, &json!(["reader"])));
+        world.settled().await;
+    })
+    .await;
 }

@@ -75,6 +75,12 @@ async fn a_group_says_what_the_passwords_of_its_users_must_be_where_we_keep_them
     own.post("/users/me/change-password", change("fifteen letters")).await.refuses(400, "password-refused");
     world.patch(&path, json!({ "$set": { "passwordPolicy": { "minLength": 8 } } })).await.is(200);
     own.post("/users/me/change-password", change("password99")).await.refuses(400, "password-refused");
+    let wrong = json!({ "currentPassword": "passwordpasswort", "newPassword": "fifteen letters" });
+    own.post("/users/me/change-password", wrong).await.refuses(403, "password-wrong");
     own.post("/users/me/change-password", change("fifteen letters")).await.is(204);
+    // Tried and refused, tried and done.
+    let told = world.get("/events/?action=change-password").await.is(200);
+    let told: Vec<_> = told.body.as_array().unwrap().iter().map(|event| event["outcome"].clone()).collect();
+    assert_eq!(told, ["begun", "refused", "begun", "done"]);
     world.settled().await;
 }
