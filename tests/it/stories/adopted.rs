@@ -105,6 +105,7 @@ async fn with_id_makes_a_user_of_an_identity_over_http() {
         made.operation();
         assert_eq!(made.body, json!({ "_id": made.id() }));
         let user = world.get(&format!("/users/{}", made.id())).await.is(200);
+        assert_eq!(user.text("name"), "Ada");
         assert_eq!((user.text("email"), user.text("authUserId")), ("ada@example.org".to_owned(), identity));
         world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
     })

@@ -59,6 +59,44 @@ async fn whoever_has_a_date_is_blocked_on_both_sides_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_date_that_is_given_later_blocks_on_both_sides_too() {
+    everywhere(async |world| {
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        assert_eq!(world.timers(), 0);
+        let date = in_ms(world, 60_000);
+        let changed = world.patch(&path, json!({ "$set": { "expirationDate": date } })).await.is(200);
+        assert_eq!(changed.text("expirationDate"), date);
+        assert_eq!(world.timers(), 1);
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        world.passes(MINUTE + Duration::from_secs(1));
+        world.until("she is blocked", async || is_blocked(world, &path).await).await;
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        world.settled().await;
+        assert_eq!(world.timers(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identity_that_got_a_user_with_a_date_is_blocked_when_it_comes() {
+    everywhere(async |world| {
+        let identity = world.lonely("ada@example.org").await;
+        let date = in_ms(world, 60_000);
+        let fields = json!({ "authUserId": identity, "userGroup": "users", "expirationDate": date });
+        let path = format!("/users/{}", world.post("/users/with-id", fields).await.is(200).id());
+        assert_eq!(world.get(&path).await.is(200).text("expirationDate"), date);
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        world.passes(MINUTE + Duration::from_secs(1));
+        world.until("she is blocked", async || is_blocked(world, &path).await).await;
+        assert_eq!(world.people().identities[&identity]["enabled"], json!(false));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        world.settled().await;
+        assert_eq!(world.timers(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_date_may_be_moved_and_taken_away() {
     everywhere(async |world| {
         let moved = expiring(world, "ada@example.org", &in_ms(world, 60_000)).await;

@@ -195,6 +195,43 @@ async fn a_change_that_the_provider_fails_is_put_back() {
 }
 
 #[tokio::test]
+async fn a_change_that_the_store_refuses_is_not_made() {
+    within(&Place::CRUD, async |world| {
+        let path = format!("/users/{}", world.user("ada@example.org").await);
+        let before = world.people();
+        world.store().plan(Plan::on("PATCH", "/users/", REFUSED)).await;
+        let change = json!({ "$set": { "name": "New", "blocked": true } });
+        let reply = world.patch(&path, change.clone()).await.refuses(500, "upstream-refused");
+        let sentence = "Error while updating user: CRUD PATCH /users/:id responded with a 403 status code";
+        assert_eq!(reply.message(), sentence);
+        assert_eq!((&reply.body["statusCode"], &reply.body["error"]), (&json!(500), &json!("Internal Server Error")));
+        world.mend().await;
+        world.settled().await;
+        world.is_as(&before);
+        world.patch(&path, change).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_cannot_read_the_user_says_so() {
+    within(&Place::CRUD, async |world| {
+        // Only he is not read: whoever asks is found by another request.
+        let path: &'static str = format!("/users/{}", world.user("ada@example.org").await).leak();
+        let before = world.snapshot();
+        world.store().plan(Plan::on("GET", path, FAILED).lasting(Lasts::EachTime)).await;
+        let reply = world.delete(path).await.refuses(500, "upstream-failed");
+        let sentence = "Error while deleting user: CRUD GET /users/:id responded with a 500 status code";
+        assert_eq!(reply.message(), sentence);
+        assert_eq!((&reply.body["statusCode"], &reply.body["error"]), (&json!(500), &json!("Internal Server Error")));
+        world.mend().await;
+        assert_eq!(world.snapshot(), before);
+        world.delete(path).await.is(204);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deletion_past_its_point_of_no_return_goes_on_by_itself() {
     within(&Place::KEYCLOAK, async |world| {
         let before = world.people();

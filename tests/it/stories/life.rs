@@ -72,6 +72,21 @@ async fn a_username_is_a_name_to_log_in_with_for_as_long_as_one_has_it() {
 }
 
 #[tokio::test]
+async fn whoever_is_made_blocked_logs_in_once_he_is_blocked_no_more() {
+    everywhere(async |world| {
+        let new = json!({ "userGroup": "users", "email": "ada@example.org", "password": PASSWORD, "blocked": true });
+        let path = format!("/users/{}", world.post("/users/", new).await.is(200).id());
+        let user = world.get(&path).await.is(200);
+        assert_eq!(user.body["blocked"], json!(true));
+        assert_eq!(world.people().identities[&user.text("authUserId")]["enabled"], json!(false));
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.refuses(401, "login-refused");
+        world.patch(&path, json!({ "$set": { "blocked": false } })).await.is(200);
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_identity_that_is_kept_is_blocked_and_may_be_adopted_again() {
     for place in Place::ALL {
         let world = World::with(place, &[("AUTH_HARD_DELETE", "false")]).await;

@@ -37,6 +37,7 @@ const PEOPLE: (&str, &str) = ("_q", r#"{"email":{"$regex":"@people\\.org$"}}"#);
 async fn users_are_listed_and_counted_by_filters_orders_and_pages() {
     everywhere(async |world| {
         let ids = people(world).await;
+        let before = world.snapshot();
         let list = async |pairs: &[(&str, &str)]| {
             let reply = world.get(&format!("/users/?{}", query(pairs))).await.is(200);
             names(&reply.body).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
@@ -64,6 +65,7 @@ async fn users_are_listed_and_counted_by_filters_orders_and_pages() {
         let listed = everybody.as_array().unwrap();
         assert!(listed.contains(&shown), "{shown} is not among {listed:?}");
         assert!(listed.is_sorted_by_key(|user| user["_id"].as_str().unwrap()), "{listed:?}");
+        assert_eq!(world.snapshot(), before);
     })
     .await;
 }

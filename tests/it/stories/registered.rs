@@ -114,6 +114,23 @@ async fn no_password_goes_with_a_postponed_creation() {
 }
 
 #[tokio::test]
+async fn users_without_an_identity_share_a_name_where_only_identities_and_the_store_say_what_is_taken() {
+    for place in Place::CRUD {
+        let world = World::with(place, &[("UNIQUE_SCOPE", "identities")]).await;
+        let one = world.post(LATER, ada()).await.is(200).id();
+        // The store has an index.
+        assert_eq!(world.post(LATER, ada()).await.refuses(409, "name-taken").text("field"), "email");
+        world.store().world().unique.clear();
+        let other = world.post(LATER, ada()).await.is(200).id();
+        world.post("/users/register", json!({ "_id": one })).await.is(204);
+        let refused = world.post("/users/register", json!({ "_id": other })).await.refuses(409, "name-taken");
+        assert_eq!(refused.text("field"), "email");
+        assert_eq!(world.get(&format!("/users/{other}")).await.is(200).body.get("authUserId"), None);
+        world.settled().await;
+    }
+}
+
+#[tokio::test]
 async fn a_random_password_is_made_where_none_counts_and_the_provider_wants_one() {
     for place in Place::ALL {
         for (setting, given_counts) in [("false", true), ("true", false)] {

@@ -125,6 +125,26 @@ async fn a_soft_delete_that_is_cut_off_stands_in_trash_and_asking_again_goes_on(
 }
 
 #[tokio::test]
+async fn a_soft_delete_that_the_provider_fails_stands_in_trash_and_goes_on_by_itself() {
+    within(&Place::KEYCLOAK, async |world| {
+        let id = world.user("ada@example.org").await;
+        let path = format!("/users/{id}/soft-delete");
+        let failed = Fault::Status { status: 500, done: false, wait: None };
+        world.provider().plan(Plan::on("DELETE", "/users/", failed).lasting(Lasts::EachTime)).await;
+        let told = world.post(&path, json!({})).await.refuses(500, "resumable");
+        let call = "Auth DELETE /admin/realms/:realm/users/:id responded with a 500 status code";
+        assert_eq!(told.message(), format!("Error while soft deleting user: {call}"));
+        assert_eq!((&told.body["statusCode"], &told.body["error"]), (&json!(500), &json!("Internal Server Error")));
+        assert_eq!(stands(world, &id), is("TRASH", Some(false)));
+        world.mend().await;
+        world.settled().await;
+        assert_eq!(stands(world, &id), is("DELETED", None));
+        world.post(&path, json!({})).await.is(204);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_person_is_restored_from_trash_as_he_was() {
     everywhere(async |world| {
         let id = world.user("ada@example.org").await;
