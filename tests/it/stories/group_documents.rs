@@ -56,33 +56,6 @@ async fn a_group_is_made_used_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn the_users_of_a_group_without_identities_stand_alone() {
-    everywhere(async |world| {
-        let mut group = guests(named());
-        group["authUserCreationDisabled"] = json!(true);
-        let group = format!("/ums-config/{}", world.post("/ums-config/", group).await.is(200).id());
-        let lonely = world.lonely("lonely@example.org").await;
-        let before = world.people().identities;
-        let ann = world.post("/users/", guest("a@example.org", "Ann")).await.is(200).id();
-        assert_eq!(world.get(&format!("/users/{ann}")).await.is(200).body.get("authUserId"), None);
-        world.post("/users/", guest("A@example.org", "Other")).await.refuses(409, "name-taken");
-        let mut new = guest("b@example.org", "Bob");
-        new["password"] = json!(PASSWORD);
-        world.post("/users/", new).await.refuses(400, "password-without-identity");
-        let register = json!({ "_id": ann, "password": PASSWORD });
-        world.post("/users/register", register.clone()).await.refuses(400, "group-without-identities");
-        let linked = json!({ "authUserId": lonely, "userGroup": "guests" });
-        world.post("/users/with-id", linked).await.refuses(400, "group-without-identities");
-        assert_eq!(world.people().identities, before);
-
-        world.patch(&group, json!({ "$set": { "authUserCreationDisabled": false } })).await.is(200);
-        world.post("/users/register", register).await.is(204);
-        world.nobody().logs_in("a@example.org", PASSWORD).await.is(200);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn groups_are_listed_by_page_and_counted() {
     everywhere(async |world| {
         let before = world.get("/ums-config/count").await.is(200).body.as_u64().unwrap();
