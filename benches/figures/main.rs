@@ -10,6 +10,7 @@ mod crowd;
 mod disk;
 mod journal;
 mod lists;
+mod many;
 mod mortal;
 mod noise;
 mod over_twins;
@@ -59,6 +60,7 @@ const PARTS: &[Part] = &[
     ("twins", over_twins::measure),
     ("restart", restart::measure),
     ("lists", lists::measure),
+    ("many", many::measure),
     ("program", program::measure),
     ("schemas", schemas::measure),
 ];

@@ -16,7 +16,8 @@ pub fn apply(command: &Command, document: &mut Map<String, Value>, now_ms: i64) 
     let end = match &command.what {
         What::Element(Element::Replace(_), _) => ".$.replace",
         What::Element(Element::Merge(_), _) => ".$.merge",
-        _ => "",
+        What::Set(_) | What::Unset | What::Inc(_) | What::Mul(_) | What::CurrentDate => "",
+        What::Push(_) | What::AddToSet(_) | What::Pull(_) => "",
     };
     below(document, &command.path.0, &command.what, now_ms)
         .map_err(|why| invalid(command.name, Some(&(command.path.0.join(".") + end)), why))
