@@ -14,7 +14,7 @@ use crate::{
     app::App,
     clock,
     error::Error,
-    query::Filter,
+    query::{Filter, Query},
     saga::{Answer, Saga},
     state::Timer,
 };
@@ -72,6 +72,18 @@ pub async fn expire(app: &App, id: &UserId) -> Result<(), Error> {
 /// Blocks whoever is due, overdue ones first, as long as the app lives.
 pub fn watch(app: &Arc<App>) {
     if !app.systems.expiry {
+        let app = Arc::clone(app);
+        tokio::spawn(async move {
+            match dated(&app).await {
+                Ok(count) => {
+                    tracing::warn!(count, "EXPIRY=timer-service: nobody is blocked when his date comes; users have one")
+                }
+                Err(error) => tracing::warn!(
+                    error = error.message(),
+                    "EXPIRY=timer-service: nobody is blocked when his date comes; how many users have one cannot be read"
+                ),
+            }
+        });
         return;
     }
     let (weak, clock) = (Arc::downgrade(app), app.clock.clone());
@@ -85,6 +97,12 @@ pub fn watch(app: &Arc<App>) {
             clock.pause(Duration::from_millis(pause_ms.unsigned_abs())).await;
         }
     });
+}
+
+/// How many users have a date.
+pub async fn dated(app: &App) -> Result<u64, Error> {
+    let dated = Query::everybody_where(Filter::differs("expirationDate", Value::Null));
+    Ok(app.systems.store.count(&dated).await?)
 }
 
 /// Those who could not be blocked: when they are tried again, and how long they wait then.

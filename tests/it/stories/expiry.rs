@@ -204,12 +204,16 @@ async fn a_provider_that_is_away_when_the_time_comes_is_asked_until_it_is_back()
 
 #[tokio::test]
 async fn without_expiry_dates_are_kept_and_nobody_is_blocked() {
-    let world = World::with(Place::Embedded, &[("EXPIRY", "timer-service")]).await;
-    expiring(&world, "ada@example.org", &in_ms(&world, 60_000)).await;
-    world.passes(MINUTE * 2);
-    world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
-    assert_eq!(world.timers(), 1);
-    world.settled().await;
+    for place in Place::ALL {
+        let world = World::with(place, &[("EXPIRY", "timer-service")]).await;
+        world.user("grace@example.org").await;
+        expiring(&world, "ada@example.org", &in_ms(&world, 60_000)).await;
+        world.passes(MINUTE * 2);
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        assert_eq!(world.timers(), 1);
+        assert_eq!(users::expire::dated(&world.app).await.unwrap(), 1);
+        world.settled().await;
+    }
 }
 
 #[tokio::test]
