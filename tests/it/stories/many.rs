@@ -1,5 +1,7 @@
 //! Many persons move from one state to another at once, each by an operation of his own.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use user_manager::{
     access::Caller,
@@ -221,4 +223,26 @@ async fn what_is_no_list_of_changes_is_refused_with_its_place() {
         assert_eq!(world.snapshot(), before);
     })
     .await;
+}
+
+#[tokio::test]
+async fn many_who_take_too_long_are_counted_truly_under_their_operation_and_under_their_key() {
+    for place in Place::KEYCLOAK {
+        let world = &World::with(place, &[("ANSWER_WITHIN", "200ms"), ("NAMES_WAIT", "100ms")]).await;
+        let ids = people(world, "wanted", 3).await;
+        world.provider().plan(Plan::on("PUT", "/users/", Fault::Slow(Duration::from_secs(4)))).await;
+        let asker = world.admin().with("idempotency-key", "k");
+        let pending = asker.post(PATH, to("wanted", "DRAFT")).await.refuses(500, "outcome-pending");
+        let operation = pending.operation();
+        assert_eq!(pending.text("operationId"), operation);
+        let running = world.operation(&operation).await;
+        assert_eq!((running.text("kind"), running.text("state")), ("change-states".to_owned(), "running".to_owned()));
+        asker.post(PATH, to("wanted", "DRAFT")).await.refuses(409, "idempotency-running");
+        let settled = async || world.operation(&operation).await.text("state") == "done";
+        world.until("all of them have moved", settled).await;
+        assert_eq!(standing(world, &ids, "DRAFT", Some(false)), 3);
+        let told = counts(asker.post(PATH, to("wanted", "DRAFT")).await, 3);
+        assert_eq!((told.operation(), told.header("idempotency-replayed")), (operation, Some("true")));
+        world.settled().await;
+    }
 }
