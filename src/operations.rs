@@ -13,6 +13,9 @@ use crate::{
     users::{UserId, rules},
 };
 
+/// So many parts of an operation are tried again by one request.
+const PARTS: u32 = 1000;
+
 /// An operation as it is answered. No secrets, no e-mails, no values of the user.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,14 +69,31 @@ pub async fn retry(app: &App, caller: &Caller, id: &str) -> Result<Shown, Error>
     if matches!(entry.state, State::Done | State::Undone) {
         return Err(Error::new(Code::OperationSettled, "The operation is settled"));
     }
-    caller.require(permission(&entry.kind))?;
-    if let Some(subject) = entry.subject.as_deref().and_then(UserId::parse) {
-        rules::not_above_whoever(&app.systems, caller, &subject).await?;
+    may_retry(app, caller, &entry).await?;
+    let parts = ListQuery {
+        part_of: Some(entry.id.clone()),
+        request: Some(entry.origin.request_id.clone()),
+        limit: PARTS,
+        ..ListQuery::default()
+    };
+    for part in app.journal.list(parts).await? {
+        let open = !matches!(part.state, State::Done | State::Undone);
+        if open && may_retry(app, caller, &part).await.is_ok() {
+            app.sagas.nudge(&part.id);
+        }
     }
     if !app.sagas.nudge(id) {
         app.sagas.recover().await?;
     }
     get(app, caller, id).await
+}
+
+async fn may_retry(app: &App, caller: &Caller, entry: &Entry) -> Result<(), Error> {
+    caller.require(permission(&entry.kind))?;
+    match entry.subject.as_deref().and_then(UserId::parse) {
+        Some(subject) => rules::not_above_whoever(&app.systems, caller, &subject).await,
+        None => Ok(()),
+    }
 }
 
 /// What is still owed to that person is tried at once: somebody asks for it again.
@@ -169,6 +189,7 @@ fn next(entry: &Entry) -> String {
             )
         }
         State::RollingBack => waits("putting back what was done"),
+        State::Done if entry.error.is_some() => "nothing: what failed is told by its parts".to_owned(),
         State::Done => "nothing: everything was done".to_owned(),
         State::Undone => "nothing: everything was put back".to_owned(),
     }

@@ -38,7 +38,7 @@ use crate::{
     },
     state::{
         Journal,
-        journal::{Appended, Begun, Happened, ListQuery, New, Origin, Record, State},
+        journal::{Appended, Begun, Happened, New, Origin, Record},
         ledger,
     },
     systems::{Systems, View},
@@ -48,8 +48,6 @@ use crate::{
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
 /// How often a name that another process holds is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// So many parts of an operation are read at a time.
-const PARTS_AT_ONCE: u32 = 200;
 
 /// Runs operations and finishes what is left of them.
 pub struct Sagas {
@@ -198,10 +196,10 @@ impl Carries for Parts {
 }
 
 impl Parts {
-    /// Whether that operation of which more was not known came to be done.
-    pub async fn is_done(&self, operation: &str) -> Result<bool, Error> {
-        let entry = self.engine.journal.read(operation).await?;
-        Ok(entry.is_some_and(|entry| entry.state == State::Done))
+    /// How many of them are done; nothing where one is not known to have gone one way to its end: nobody is at work on it.
+    pub async fn done(&self, request: &str) -> Option<u64> {
+        let parts = self.engine.journal.parts(&self.of, request).await.ok()?;
+        (parts.open == 0).then_some(parts.done)
     }
 }
 
@@ -377,28 +375,6 @@ impl Engine {
         }
     }
 
-    /// How many parts of an operation are done, and how many are not settled yet.
-    async fn parts_of(&self, operation: &str, request: &str) -> Result<(u64, u64), Error> {
-        let (mut done, mut unsettled, mut after) = (0, 0, None);
-        loop {
-            let query = ListQuery {
-                part_of: Some(operation.to_owned()),
-                // By the index: they were asked for by the same request.
-                request: Some(request.to_owned()),
-                after,
-                limit: PARTS_AT_ONCE,
-                ..ListQuery::default()
-            };
-            let parts = self.journal.list(query).await?;
-            done += parts.iter().filter(|part| part.state == State::Done).count() as u64;
-            unsettled += parts.iter().filter(|part| !matches!(part.state, State::Done | State::Undone)).count() as u64;
-            match parts.last() {
-                Some(last) => after = Some(last.id.clone()),
-                None => return Ok((done, unsettled)),
-            }
-        }
-    }
-
     fn alive(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         lock(&self.alive)
     }
@@ -440,6 +416,12 @@ impl Saga {
     /// Stands beside the success, for whoever reads the log of operations.
     pub fn remark(&mut self, text: String) {
         self.remark = Some(text);
+    }
+
+    /// Ends here, without a word: recovery finds it as it stands.
+    pub fn leave(&mut self) -> Error {
+        self.lost = true;
+        outcome_pending()
     }
 
     /// What may be read of the systems; effects leave by steps only.

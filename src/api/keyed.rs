@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::IF_MATCH},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -71,10 +71,8 @@ impl<B: Parsed> Keyed<B> {
             return parse_and_work(caller).await.and_then(reply).unwrap_or_else(Error::into_response);
         };
         let query = self.uri.query().unwrap_or_default();
-        let only_if: Vec<&[u8]> = self.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
-        let only_if = only_if.join(&b',');
         let request = [self.method.as_str(), self.uri.path(), query].map(str::as_bytes);
-        let request = [&request[..], &[self.body.as_ref(), &only_if]].concat();
+        let request = [&request[..], &[self.body.as_ref()]].concat();
         let key = app.codes.key(&caller, key, &request, app.clock.now_ms());
         let answering = Arc::new(Written {
             reply,

@@ -114,6 +114,9 @@ fn done((): ()) -> Result<Response, Error> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Each is a look at the store.
+const MOST_ENTRIES: usize = 100;
+
 /// `[{"filter", "stateTo"}, …]`: how many changed.
 pub async fn change_states(
     State(app): State<Arc<App>>,
@@ -122,6 +125,10 @@ pub async fn change_states(
     asked: Keyed<ListBody>,
 ) -> Response {
     let change = async |caller: Caller, ListBody(entries): ListBody| {
+        if entries.len() > MOST_ENTRIES {
+            let sentence = format!("must have at most {MOST_ENTRIES} entries");
+            return Err(invalid(Code::ValidationFailed, "", sentence));
+        }
         // A store that speaks the language knows its fields better than our groups do.
         let fields = if app.proxy.is_some() { Arc::new(Fields::any()) } else { app.groups.fields().await? };
         let entries = entries.into_iter().enumerate().map(|(nth, entry)| moved(nth, entry, &fields));
@@ -248,7 +255,10 @@ pub async fn change_password(
     let told = app.systems.identity.change_password(&identity, &current, &new).await;
     match told.map_err(|failure| failure.into_error().doing("changing password"))? {
         PasswordChange::Changed => {
-            tell("done").await?;
+            // It is changed, whether that can be told or not; that it was tried stands there already.
+            if let Err(error) = tell("done").await {
+                tracing::error!(error = error.message(), "that a password was changed cannot be written");
+            }
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         PasswordChange::Wrong => {

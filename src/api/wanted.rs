@@ -1,4 +1,4 @@
-//! What a list or a count of documents, or a read of a user asks for: the parameters of the query language, each known, each of its form.
+//! What a list or a count of documents, a read or a change of a user asks for: the parameters of the query language, each known, each of its form.
 //! Knows no user; what a filter means is told by the query language.
 
 use std::{marker::PhantomData, sync::Arc};

@@ -115,7 +115,11 @@ fn order(operand: &Value) -> Result<Order, &'static str> {
     let Some(members) = operand.as_object() else { return down(operand).map(Order::Values) };
     let key = |(path, value): (&String, &Value)| Ok(Sort { path: path.clone(), down: down(value)?, dated: false });
     let by = members.iter().map(key).collect::<Result<Vec<_>, &'static str>>()?;
-    if by.is_empty() { Err("$sort must name a member") } else { Ok(Order::Members(by)) }
+    match by.as_slice() {
+        // Members have no order here, and keys of a sort have.
+        [_] => Ok(Order::Members(by)),
+        _ => Err("$sort must name one member"),
+    }
 }
 
 fn path(command: &str, field: &str) -> Result<Path, Error> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::query::Filter;
+use crate::query::{Filter, Test};
 
 /// The first element of that list for which everything holds that the filter says of the list.
 pub fn of(meant: &Filter, path: &[String], document: &Map<String, Value>) -> Option<usize> {
@@ -17,6 +17,8 @@ fn about(meant: &Filter, list: &str) -> Option<Filter> {
     let all = |filters: &[Filter]| filters.iter().filter_map(|filter| about(filter, list)).collect::<Vec<_>>();
     match meant {
         Filter::Everything => None,
+        // What is said of what is not there means no element.
+        Filter::Field(_, Test::Differs(_) | Test::NotIn(_) | Test::Exists(false) | Test::Size(_)) => None,
         Filter::Field(path, _) => {
             let inside = path.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             inside.then(|| meant.clone())

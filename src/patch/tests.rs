@@ -65,8 +65,8 @@ fn each_command_does_what_the_database_would() {
     let sorted = |by: Value| json!({ "$push": { "tags": { "$each": ["c", "0"], "$sort": by, "$slice": 3 } } });
     check(sorted(json!(1)), json!({ "tags": ["0", "a", "b"] }));
     check(sorted(json!(-1)), json!({ "tags": ["c", "b", "a"] }));
-    let by = json!({ "$each": [{ "a": 3, "b": 1 }, { "a": 1 }, { "a": 3, "b": 0 }], "$sort": { "a": -1, "b": 1 } });
-    check(json!({ "$push": { "list": by } }), json!({ "list": [{ "a": 3, "b": 0 }, { "a": 3, "b": 1 }, { "a": 1 }] }));
+    let by = json!({ "$each": [{ "a": 3, "b": 1 }, { "a": 1 }, { "a": 2 }], "$sort": { "a": -1 } });
+    check(json!({ "$push": { "list": by } }), json!({ "list": [{ "a": 3, "b": 1 }, { "a": 2 }, { "a": 1 }] }));
     check(json!({ "$push": { "list": { "a": 1 } } }), json!({ "list": [{ "a": 1 }] }));
     check(
         json!({ "$push": { "tags": { "$each": ["x", "y"], "$position": 0 } } }),

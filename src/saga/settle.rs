@@ -17,7 +17,7 @@ use crate::{
     crash,
     error::{self, Error},
     outcome::{Failure, Outcome},
-    state::journal::{Appended, Entry, Happened, Origin, Record, State},
+    state::journal::{Appended, Entry, Happened, Origin, Parts, Record, State},
 };
 
 /// After so many plain refusals of one undo or promise somebody should look.
@@ -318,11 +318,11 @@ impl Settling {
             let released = engine.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            match engine.parts_of(&self.operation, &self.origin.request_id).await {
-                Ok((done, 0)) => break done,
+            match engine.journal.parts(&self.operation, &self.origin.request_id).await {
+                Ok(Parts { done, open: 0 }) => break done,
                 Ok(_) => caller.tell(Err(outcome_pending())),
                 Err(error) => {
-                    tracing::error!(operation = %self.operation, error = error.message(), "the parts of an operation cannot be read now");
+                    tracing::error!(operation = %self.operation, %error, "the parts of an operation cannot be read now");
                 }
             }
             tokio::select! {

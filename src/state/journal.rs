@@ -29,11 +29,23 @@ pub trait Journal: Send + Sync + 'static {
     /// Newest first.
     async fn list(&self, query: ListQuery) -> Result<Vec<Entry>, Error>;
 
+    /// How far the parts of that operation are, which the same request asked for.
+    async fn parts(&self, operation: &str, request: &str) -> Result<Parts, Error>;
+
     /// How many are unsettled.
     async fn unsettled(&self) -> Result<u64, Error>;
 
     /// What is written beside it, in the same place and under the same chain.
     fn ledger(&self) -> Arc<dyn Ledger>;
+}
+
+/// Operations that are parts of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// They stand, or will.
+    pub done: u64,
+    /// Nobody can say yet which way they go, or they have not gone it to its end.
+    pub open: u64,
 }
 
 #[derive(Debug, Clone)]

@@ -1,22 +1,22 @@
 //! Moving many persons from one state to another: an operation made of others, one a person.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Means, State, UserId,
+    Means, State, User, UserId,
     change_state::{change_state_by, is_step, sources},
-    rules,
+    rules::{self, Without},
     soft_delete::bury,
     steps::ChooseTargets,
 };
 use crate::{
-    access::Caller,
+    access::{ADMIN, Caller},
     app::App,
     error::{Code, Error},
-    query::{Filter, Query, parse::invalid_query},
+    query::{Filter, Query},
     saga::{Answer, Parts, Saga},
 };
 
@@ -57,7 +57,7 @@ impl Came {
 ///
 /// To DELETED is [`super::soft_delete()`], and needs what that needs. Nothing is begun when one of them is above the caller;
 /// when they are more than `BULK_CAP` and `expect` does not say so: `too-many-matches`; when `expect` says otherwise:
-/// `count-differs`.
+/// `count-differs`; when they are all who may do everything: `last-admin`.
 ///
 /// Who they are is written down before the first of them changes. A process that is killed begins no more of them, and what
 /// its request is told is true then too.
@@ -65,18 +65,9 @@ pub async fn change_states(app: &App, caller: &Caller, moves: Vec<Move>, expect:
     if moves.iter().any(|entry| entry.to == State::Deleted) {
         caller.require("users:delete")?;
     }
-    let chosen = choose(app, caller, &moves).await.map_err(|error| error.doing(DOING))?;
-    let of = chosen.iter().map(|ids| ids.len() as u64).sum();
-    match expect {
-        Some(expect) if expect != of => {
-            let sentence = format!("{of} users match, not {expect}; nothing has been changed");
-            return Err(Error::new(Code::CountDiffers, sentence));
-        }
-        None if of > app.config.bulk_cap as u64 => {
-            return Err(Error::new(Code::TooManyMatches, format!("{of} users match; repeat with expect={of}")));
-        }
-        Some(_) | None => {}
-    }
+    let cap = Cap { most: app.config.bulk_cap as u64, expect };
+    let Chosen { entries, guarded } = choose(app, caller, &moves, cap).await.map_err(|error| error.doing(DOING))?;
+    let of = entries.iter().map(|ids| ids.len() as u64).sum();
     let nobody = Came { changed: 0, of, failed: 0 };
     if of == 0 {
         return Ok(nobody);
@@ -84,29 +75,37 @@ pub async fn change_states(app: &App, caller: &Caller, moves: Vec<Move>, expect:
 
     let asked = caller.asks("change-states", DOING, None, Vec::new(), Answer::AtCommit);
     let (means, caller) = (Means::of(app), caller.clone());
-    let entries = moves.iter().map(|entry| entry.to).zip(chosen.clone()).collect();
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
-            saga.step(ChooseTargets { entries }).await?;
+            let targets = moves.iter().map(|entry| entry.to).zip(entries.clone()).collect();
+            saga.step(ChooseTargets { entries: targets }).await?;
             let parts = saga.parts();
-            let mut came = nobody;
-            for (entry, ids) in moves.into_iter().zip(chosen) {
-                let mut moved = stream::iter(ids.into_iter().map(|id| {
-                    let (means, parts) = (means.clone(), parts.clone());
-                    // Whoever is not meant any more stays.
-                    let rows = Filter::all([entry.filter.clone(), caller.rows.clone()]);
-                    let caller = Caller { rows, operation: Default::default(), key: None, ..caller.clone() };
-                    async move { one(&means, &parts, &caller, &id, entry.to).await }
-                }))
-                .buffer_unordered(AT_ONCE);
-                while let Some(moved) = moved.next().await {
-                    match moved {
-                        Ok(()) => came.changed += 1,
-                        Err(error) if stood_elsewhere(&error) => {}
-                        Err(_) => came.failed += 1,
+            let (mut elsewhere, mut failed) = (0, false);
+            for (entry, ids) in moves.into_iter().zip(entries) {
+                // Those who may do everything keep each other waiting: one after the other.
+                let (last, first): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| guarded.contains(id));
+                for (ids, at_once) in [(first, AT_ONCE), (last, 1)] {
+                    let mut moved = stream::iter(ids.into_iter().map(|id| {
+                        let (means, parts) = (means.clone(), parts.clone());
+                        // Whoever is not meant any more stays.
+                        let rows = Filter::all([entry.filter.clone(), caller.rows.clone()]);
+                        let caller = Caller { rows, operation: Default::default(), key: None, ..caller.clone() };
+                        async move { one(&means, &parts, &caller, &id, entry.to).await }
+                    }))
+                    .buffer_unordered(at_once);
+                    while let Some(moved) = moved.next().await {
+                        match moved {
+                            Ok(()) => {}
+                            Err(error) if stood_elsewhere(&error) => elsewhere += 1,
+                            Err(_) => failed = true,
+                        }
                     }
                 }
             }
+            // What they were told may not have been the last word: the journal has it.
+            let Some(changed) = parts.done(&caller.origin.request_id).await else { return Err(saga.leave()) };
+            let failed = if failed { of.saturating_sub(changed + elsewhere) } else { 0 };
+            let came = Came { changed, failed, ..nobody };
             if let Err(error) = came.told() {
                 saga.remark(error.message().to_owned());
             }
@@ -115,51 +114,83 @@ pub async fn change_states(app: &App, caller: &Caller, moves: Vec<Move>, expect:
         .await
 }
 
-/// Whom each entry means, as things stand and as the entries before it will leave them.
-async fn choose(app: &App, caller: &Caller, moves: &[Move]) -> Result<Vec<Vec<UserId>>, Error> {
-    let mut moved: HashMap<UserId, State> = HashMap::new();
-    let mut judged: HashSet<UserId> = HashSet::new();
-    let mut chosen = Vec::new();
-    for Move { filter, to } in moves {
-        let filter = Filter::all([filter.clone(), caller.rows.clone()]);
-        let states = if moved.is_empty() { sources(*to) } else { State::ALL.to_vec() };
-        let mut ids = Vec::new();
-        let found = app.systems.store.list(&Query::everybody_where(filter).in_states(&states)).await;
-        for user in found.map_err(|failure| not_understood(failure.into_error()))? {
-            if !is_step(moved.get(&user.id).copied().unwrap_or(user.state), *to) {
-                continue;
-            }
-            if judged.insert(user.id.clone()) {
-                rules::not_above(&app.systems, caller, &user).await?;
-            }
-            moved.insert(user.id.clone(), *to);
-            ids.push(user.id);
-        }
-        chosen.push(ids);
-    }
-    Ok(chosen)
+/// How many may be meant.
+#[derive(Clone, Copy)]
+struct Cap {
+    most: u64,
+    expect: Option<u64>,
 }
 
-/// A store that speaks the query language judges the filter itself.
-fn not_understood(error: Error) -> Error {
-    match error.upstream_status() {
-        Some(400) => invalid_query("the store does not understand the filter"),
-        Some(_) | None => error,
+impl Cap {
+    fn allows(self, count: u64) -> Result<(), Error> {
+        match self.expect {
+            Some(expect) if expect != count => {
+                let sentence = format!("{count} users match, not {expect}; nothing has been changed");
+                Err(Error::new(Code::CountDiffers, sentence))
+            }
+            None if count > self.most => {
+                let sentence = format!("{count} users match; repeat with expect={count}");
+                Err(Error::new(Code::TooManyMatches, sentence))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
+}
+
+/// Whom each entry means.
+struct Chosen {
+    entries: Vec<Vec<UserId>>,
+    /// Who among them may do everything, and would not be able to any more.
+    guarded: Vec<UserId>,
+}
+
+/// As things stand, and as the entries before will leave them.
+async fn choose(app: &App, caller: &Caller, moves: &[Move], cap: Cap) -> Result<Chosen, Error> {
+    let query = |filter: &Filter, states: &[State]| {
+        Query::everybody_where(Filter::all([filter.clone(), caller.rows.clone()])).in_states(states)
+    };
+    if let [Move { filter, to }] = moves {
+        // Counted first, so that not all of them need to be read to be refused.
+        let count = app.systems.store.count(&query(filter, &sources(*to))).await;
+        cap.allows(count.map_err(|failure| rules::not_understood(failure.into_error()))?)?;
+    }
+    let mut moved: HashMap<UserId, State> = HashMap::new();
+    let mut people: Vec<User> = Vec::new();
+    let mut entries = Vec::new();
+    for Move { filter, to } in moves {
+        let states = if moved.is_empty() { sources(*to) } else { State::ALL.to_vec() };
+        let mut ids = Vec::new();
+        let found = app.systems.store.list(&query(filter, &states)).await;
+        for user in found.map_err(|failure| rules::not_understood(failure.into_error()))? {
+            let state = moved.get(&user.id).copied();
+            if is_step(state.unwrap_or(user.state), *to) {
+                moved.insert(user.id.clone(), *to);
+                ids.push(user.id.clone());
+                if state.is_none() {
+                    people.push(user);
+                }
+            }
+        }
+        entries.push(ids);
+    }
+    cap.allows(entries.iter().map(|ids| ids.len() as u64).sum())?;
+    let mut guarded = Vec::new();
+    for user in people {
+        let held = rules::not_above(&app.systems, caller, &user).await?;
+        if held.holds(ADMIN) && moved.get(&user.id) != Some(&State::Public) {
+            guarded.push(user.id);
+        }
+    }
+    if !guarded.is_empty() {
+        rules::not_last_admin(&app.systems, Without::Persons(&guarded)).await?;
+    }
+    Ok(Chosen { entries, guarded })
 }
 
 async fn one(means: &Means, parts: &Parts, caller: &Caller, id: &UserId, to: State) -> Result<(), Error> {
-    let told = match to {
+    match to {
         State::Deleted => bury(means, parts, caller, id, DOING).await,
         State::Public | State::Draft | State::Trash => change_state_by(means, parts, caller, id, to).await,
-    };
-    let Err(error) = &told else { return told };
-    // By now it is settled.
-    match caller.operation.get() {
-        Some(operation) if matches!(error.code(), Code::OutcomePending | Code::Resumable) => {
-            if parts.is_done(operation).await? { Ok(()) } else { told }
-        }
-        Some(_) | None => told,
     }
 }
 

@@ -144,11 +144,11 @@ impl Standing {
 async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft, Standing, Arc<Group>), Error> {
     let standing = Standing::of(app, &mut draft.fields)?;
     let group = app.groups.of(&draft.fields).await?;
-    group.check(&draft.fields)?;
     if !group.has_identities() {
         // As the service that we replace has it.
         draft.fields.remove("roles");
     }
+    group.check(&draft.fields)?;
     rules::may_give(&app.systems, caller, &draft.fields).await?;
     Ok((draft, standing, group))
 }

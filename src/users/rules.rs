@@ -13,7 +13,7 @@ use crate::{
     fold::fold,
     groups::{Group, Groups},
     identity::Account,
-    query::{Filter, Query},
+    query::{Filter, Query, parse::invalid_query},
     roles,
     saga::Saga,
     systems::{Systems, View},
@@ -52,6 +52,14 @@ pub async fn visible(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User,
 /// The person in whatever state, inside the caller's row filter.
 pub async fn found(view: View<'_>, id: &UserId, rows: &Filter) -> Result<User, Error> {
     view.user(id, rows).await?.ok_or_else(error::user_not_found)
+}
+
+/// A store that speaks the query language judges a filter itself.
+pub fn not_understood(error: Error) -> Error {
+    match error.upstream_status() {
+        Some(400) => invalid_query("the store does not understand the filter"),
+        Some(_) | None => error,
+    }
 }
 
 /// Nobody acts on a person who holds a permission that he lacks. What the person holds.
@@ -99,6 +107,7 @@ pub const ADMINS: &str = "admins";
 #[derive(Debug, Clone, Copy)]
 pub enum Without<'a> {
     Person(&'a UserId),
+    Persons(&'a [UserId]),
     /// What it gives, `roleId`.
     Role(&'a str),
 }
@@ -107,7 +116,11 @@ pub enum Without<'a> {
 pub async fn not_last_admin(systems: &Systems, without: Without<'_>) -> Result<(), Error> {
     let until_ms = systems.expired_until_ms();
     let stays = |user: &User| {
-        let taken = matches!(without, Without::Person(person) if *person == user.id);
+        let taken = match without {
+            Without::Person(person) => *person == user.id,
+            Without::Persons(persons) => persons.contains(&user.id),
+            Without::Role(_) => false,
+        };
         !taken && administers(user, until_ms)
     };
     for other in systems.grants.holders(ADMIN).await? {
@@ -275,9 +288,11 @@ pub fn identifiable(fields: &Map<String, Value>) -> Result<(), Error> {
 }
 
 /// Nobody without an identity acts, and so nobody without one holds anything.
-pub async fn may_have_roles(groups: &Groups, fields: &Map<String, Value>) -> Result<(), Error> {
-    let some = fields.get("roles").and_then(Value::as_array).is_some_and(|roles| !roles.is_empty());
-    if !some || groups.of(fields).await?.has_identities() {
+pub async fn may_have_roles(groups: &Groups, before: &User, after: &User) -> Result<(), Error> {
+    let had = if before.group() == after.group() { before.roles() } else { Vec::new() };
+    // Taking one away is never refused.
+    let gets = after.roles().iter().any(|role| !had.contains(role));
+    if !gets || groups.of(&after.document).await?.has_identities() {
         return Ok(());
     }
     let sentence = "The users of this group have no identity, and no roles";

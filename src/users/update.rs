@@ -104,8 +104,9 @@ pub async fn update_if(
 /// names.
 struct Plan {
     caller: Caller,
-    /// Who is meant, and that with what the caller sees.
+    /// Who is meant.
     query: Query,
+    /// The same, inside the caller's row filter.
     rows: Filter,
     patch: Patch,
     only_if: Precondition,
@@ -128,7 +129,7 @@ struct Planned {
 
 impl Plan {
     async fn find(&self, view: View<'_>, id: &UserId) -> Result<User, Error> {
-        let found = rules::found(view, id, &self.rows).await?;
+        let found = rules::found(view, id, &self.rows).await.map_err(rules::not_understood)?;
         if self.query.states.contains(&found.state) { Ok(found) } else { Err(error::user_not_found()) }
     }
 
@@ -154,8 +155,8 @@ impl Plan {
         if user.auth_user_id().is_some() {
             rules::identifiable(&after.document)?;
         }
+        rules::may_have_roles(&self.groups, user, &after).await?;
         if after.document.get("roles") != user.document.get("roles") {
-            rules::may_have_roles(&self.groups, &after.document).await?;
             rules::may_give(&self.systems, &self.caller, &after.document).await?;
         }
         let until_ms = self.systems.expired_until_ms();
@@ -172,8 +173,12 @@ impl Plan {
 impl Planned {
     /// The person, his names before and after: the old ones too, or they could not be put back.
     fn names(&self, user: &User) -> Vec<String> {
-        let mut names = rules::names_of_person(user);
-        names.extend(rules::names_in(&self.change.set));
+        let mut names = vec![format!("user:{}", user.id)];
+        // Of somebody whose names are free nobody holds them.
+        if !user.released() {
+            names.extend(rules::names_in(&user.document));
+            names.extend(rules::names_in(&self.change.set));
+        }
         if self.ends {
             names.push(rules::ADMINS.to_owned());
         }
@@ -184,6 +189,9 @@ impl Planned {
 
     /// Names that he does not have yet.
     fn new_names(&self, user: &User) -> Vec<(&'static str, &str)> {
+        if user.released() {
+            return Vec::new();
+        }
         let same = |field: &str, value: &str| user.text(field).is_some_and(|old| fold(old) == fold(value));
         rules::names_of(&self.change.set).into_iter().filter(|(field, value)| !same(field, value)).collect()
     }

@@ -619,14 +619,17 @@ async fn queries_that_are_not_understood_are_refused() {
     let mut asked = 0;
     for (pairs, code) in hostile_queries() {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
-        for (path, without) in [
-            ("/users/".to_owned(), &[][..]),
-            ("/users/count".to_owned(), &["_p", "_rawp", "_s", "_l", "_sk"][..]),
-            (format!("/users/{}", door.powerless.id), &["_s", "_l", "_sk"][..]),
+        let one = format!("/users/{}", door.powerless.id);
+        for (method, path, without) in [
+            ("GET", "/users/", &[][..]),
+            ("GET", "/users/count", &["_p", "_rawp", "_s", "_l", "_sk"][..]),
+            ("GET", &one, &["_s", "_l", "_sk"][..]),
+            ("PATCH", &one, &["_p", "_rawp", "_s", "_l", "_sk"][..]),
         ] {
+            let body = (method == "PATCH").then(|| json!({ "$set": { "name": "x" } }));
             let code = if without.contains(&pairs[0].0) { "invalid-parameter" } else { code };
-            let answer = door.send("GET", &format!("{path}?{query}"), Some(&door.admin.token), None).await;
-            let told = format!("GET {path}?{query:.200}");
+            let answer = door.send(method, &format!("{path}?{query}"), Some(&door.admin.token), body.as_ref()).await;
+            let told = format!("{method} {path}?{query:.200}");
             // What is too long for a target is no longer read.
             if [414, 431].contains(&answer.status) {
                 continue;

@@ -106,6 +106,10 @@ impl Journal for Looking {
         self.inner.list(query).await
     }
 
+    async fn parts(&self, operation: &str, request: &str) -> Result<user_manager::state::journal::Parts, state::Error> {
+        self.inner.parts(operation, request).await
+    }
+
     async fn unsettled(&self) -> Result<u64, state::Error> {
         self.inner.unsettled().await
     }

@@ -9,7 +9,7 @@ pub mod time;
 use std::{
     cell::{RefCell, RefMut},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use serde_json::{Map, Value, json};
@@ -460,6 +460,8 @@ pub struct World {
     pub hand: Hand,
     // Before the files that it looks at.
     look: RefCell<Option<Look>>,
+    /// Of the life that was last.
+    state: RefCell<Weak<Sqlite>>,
     config: Arc<Config>,
     directory: tempfile::TempDir,
     model: Arc<Unfenced>,
@@ -488,7 +490,23 @@ impl World {
             model::seed(&model, id, account.clone());
         }
         let config = template.config(operation);
-        Self { operation, drivers, hand: Hand::default(), look: RefCell::default(), config, directory, model }
+        Self {
+            operation,
+            drivers,
+            hand: Hand::default(),
+            look: RefCell::default(),
+            state: RefCell::default(),
+            config,
+            directory,
+            model,
+        }
+    }
+
+    /// Until the life that has ended has let go of its files, with all that it had handed to its writer.
+    pub async fn let_go(&self) {
+        while self.state.borrow().strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Another one that is the same, to be gone on with in another way; nothing where something is under way, which cannot be
@@ -501,13 +519,23 @@ impl World {
         }
         let (operation, drivers, config) = (self.operation, self.drivers, self.config.clone());
         let model = Arc::new(self.model.copy());
-        Some(Self { operation, drivers, hand, look: RefCell::default(), config, directory, model })
+        Some(Self {
+            operation,
+            drivers,
+            hand,
+            look: RefCell::default(),
+            state: RefCell::default(),
+            config,
+            directory,
+            model,
+        })
     }
 
     /// Opens the world as a new process would. `journal` may stand before the real one.
     pub async fn live(&self, journal: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Life {
         let script = Script::new(self.hand.clone());
         let (state, real) = open_state(self.directory.path(), &self.hand).await;
+        *self.state.borrow_mut() = Arc::downgrade(&state);
         let systems = self.systems(&state, &script).await;
         let app = App::assemble_with(self.config.clone(), systems, state, journal(real)).await.unwrap();
         Life { app, script }

@@ -54,8 +54,7 @@ async fn of_many_who_move_at_once_no_further_one_is_begun_after_a_kill_and_the_a
                     break;
                 }
                 let told = format!("{drivers:?} {:?}", kind(nth));
-                // What has died lets go of the file, with all that it had handed to its writer.
-                tokio::task::yield_now().await;
+                world.let_go().await;
                 let began = world.began();
                 let life = world.live(|journal| journal).await;
                 life.app.sagas.recover().await.unwrap();
@@ -157,8 +156,7 @@ async fn lives(
     if !first_life(&world, operation, wrong, end).await {
         return false;
     }
-    // What has died lets go of the file.
-    tokio::task::yield_now().await;
+    world.let_go().await;
     for kind in End::KINDS {
         for nth in 1.. {
             let world = match world.copy() {
@@ -317,6 +315,10 @@ impl Journal for MortalJournal {
 
     async fn list(&self, query: ListQuery) -> Result<Vec<Entry>, Error> {
         self.inner.list(query).await
+    }
+
+    async fn parts(&self, operation: &str, request: &str) -> Result<user_manager::state::journal::Parts, Error> {
+        self.inner.parts(operation, request).await
     }
 
     async fn unsettled(&self) -> Result<u64, Error> {

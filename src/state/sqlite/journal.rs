@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     state::{
         Error, Journal, Ledger,
-        journal::{Appended, Begun, Entry, Happened, ListQuery, New, Record, State, Unsettled},
+        journal::{Appended, Begun, Entry, Happened, ListQuery, New, Parts, Record, State, Unsettled},
     },
 };
 
@@ -172,6 +172,11 @@ impl Journal for SqliteJournal {
 
     async fn list(&self, query: ListQuery) -> Result<Vec<Entry>, Error> {
         self.state.read(move |db| rows::list(db, &query)).await
+    }
+
+    async fn parts(&self, operation: &str, request: &str) -> Result<Parts, Error> {
+        let (operation, request) = (operation.to_owned(), request.to_owned());
+        self.state.read(move |db| rows::parts(db, &operation, &request)).await
     }
 
     async fn unsettled(&self) -> Result<u64, Error> {

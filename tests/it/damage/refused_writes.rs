@@ -95,6 +95,10 @@ impl Journal for RefusingJournal {
         self.inner.list(query).await
     }
 
+    async fn parts(&self, operation: &str, request: &str) -> Result<user_manager::state::journal::Parts, Error> {
+        self.inner.parts(operation, request).await
+    }
+
     async fn unsettled(&self) -> Result<u64, Error> {
         self.inner.unsettled().await
     }

@@ -121,6 +121,7 @@ async fn a_change_is_for_whom_its_query_means_in_whatever_state_that_names() {
         for other in ["name=Eve", "_q=%7B%22name%22%3A%7B%22%24regex%22%3A%22%5EE%22%7D%7D", "_st=DRAFT,TRASH"] {
             world.patch(&format!("{path}?{other}"), set("Eve")).await.refuses(404, "user-not-found");
         }
+        world.patch(&format!("{path}?noSuchField=1"), set("Eve")).await.refuses(400, "invalid-query");
         world.patch(&format!("{path}?_l=1"), set("Eve")).await.refuses(400, "invalid-parameter");
         world.patch(&format!("{path}?_q=%7B"), set("Eve")).await.refuses(400, "invalid-query");
         assert_eq!(world.snapshot(), before);

@@ -95,7 +95,6 @@ async fn a_key_belongs_to_one_caller_and_to_one_request() {
         let change = json!({ "$set": { "name": "Ada L." } });
         for other in [
             under(world, "k").post("/users/", person("eve@example.org")).await,
-            under(world, "k").with("if-match", "*").post("/users/", person("ada@example.org")).await,
             under(world, "k").patch(&path, change.clone()).await,
             under(world, "k").post(&format!("/operations/{}/retry", made.operation()), json!({})).await,
         ] {

@@ -246,3 +246,26 @@ async fn many_who_take_too_long_are_counted_truly_under_their_operation_and_unde
         world.settled().await;
     }
 }
+
+#[tokio::test]
+async fn those_who_may_do_everything_go_one_after_the_other_and_never_all() {
+    for place in Place::ALL {
+        let world = &World::with(place, &[("NAMES_WAIT", "300ms")]).await;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(world.caller(&["users:admin"]).await.id);
+        }
+        if Place::KEYCLOAK.contains(&place) {
+            let slow = Plan::on("PUT", "/users/", Fault::Slow(Duration::from_millis(500))).lasting(Lasts::EachTime);
+            world.provider().plan(slow).await;
+        }
+        let before = world.snapshot();
+        let everybody = json!([{ "filter": {}, "stateTo": "TRASH" }]);
+        world.post(PATH, everybody).await.refuses(409, "last-admin");
+        assert_eq!(world.snapshot(), before);
+        let them = json!([{ "filter": { "_id": { "$in": ids } }, "stateTo": "TRASH" }]);
+        counts(world.post(PATH, them).await, 3);
+        assert_eq!(standing(world, &ids, "TRASH", Some(false)), 3);
+        world.settled().await;
+    }
+}

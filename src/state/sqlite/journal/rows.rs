@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, types::Type};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::state::journal::{Entry, Happened, ListQuery, Origin, State, StepEntry};
+use crate::state::journal::{Entry, Happened, ListQuery, Origin, Parts, State, StepEntry};
 
 /// Serialising our own plain structs cannot fail; what would is no JSON and is found at the first read.
 pub fn json(value: &impl Serialize) -> String {
@@ -54,6 +54,21 @@ pub fn list(db: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Entry>> 
     let entries: Vec<Entry> =
         db.prepare_cached(&sql)?.query_map(values.as_slice(), operation)?.collect::<rusqlite::Result<_>>()?;
     entries.into_iter().map(|entry| with_steps(db, entry)).collect()
+}
+
+/// What only waits until nothing of it can land any more is not open: which way it went is known.
+pub fn parts(db: &Connection, operation: &str, request: &str) -> rusqlite::Result<Parts> {
+    db.prepare_cached(
+        "SELECT count(*) FILTER (WHERE state IN ('done', 'committed')), count(*) FILTER (WHERE state = 'running' \
+         OR state = 'committed' AND EXISTS (SELECT 1 FROM step WHERE operation = id AND promise = 1 AND settled = 0) \
+         OR state = 'rolling-back' AND EXISTS \
+         (SELECT 1 FROM step WHERE operation = id AND promise = 0 AND settled = 0 AND happened <> 'not-done')) \
+         FROM operation WHERE request_id = ?2 AND json_extract(origin, '$.part_of') = ?1",
+    )?
+    .query_row([operation, request], |row| {
+        let count = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        Ok(Parts { done: count(0)?, open: count(1)? })
+    })
 }
 
 fn with_steps(db: &Connection, mut entry: Entry) -> rusqlite::Result<Entry> {
