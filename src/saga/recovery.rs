@@ -17,12 +17,14 @@ impl Sagas {
         let mut alive: Vec<String> = self.engine.alive().keys().cloned().collect();
         alive.extend(self.engine.set_aside().iter().cloned());
         let left = self.engine.journal.take_over(alive).await?;
-        let mut count = 0;
-        for Unsettled { entry } in left {
+        // Between our look at who is alive and the journal's somebody may have begun, or taken it over as we do. All are ours
+        // before the first is looked at: one may wait for another.
+        let entered =
+            left.into_iter().filter_map(|Unsettled { entry }| Some((Alive::enter(&self.engine, &entry.id)?, entry)));
+        let entered: Vec<(Alive, Entry)> = entered.collect();
+        let count = entered.len();
+        for (alive, entry) in entered {
             let engine = Arc::clone(&self.engine);
-            // Between our look at who is alive and the journal's somebody may have begun, or taken it over as we do.
-            let Some(alive) = Alive::enter(&engine, &entry.id) else { continue };
-            count += 1;
             let span = tracing::info_span!("operation", id = %entry.id, kind = %entry.kind, recovered = true);
             let task = async move {
                 let _alive = alive;

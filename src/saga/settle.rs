@@ -318,8 +318,11 @@ impl Settling {
             let released = engine.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
+            let alone = engine.alive().len() < 2;
             match engine.journal.parts(&self.operation, &self.origin.request_id).await {
                 Ok(Parts { done, open: 0 }) => break done,
+                // Nobody is at work on them: who looks for them finds us too.
+                Ok(_) if alone => return caller.tell(Err(outcome_pending())),
                 Ok(_) => caller.tell(Err(outcome_pending())),
                 Err(error) => {
                     tracing::error!(operation = %self.operation, %error, "the parts of an operation cannot be read now");

@@ -185,24 +185,31 @@ impl Step for MoveUser {
 
     async fn fence(&self, to: &Systems) -> Outcome<Option<Revision>> {
         let found = fence(to, &self.id, &self.at, &self.by).await?;
-        Ok(found.filter(|user| user.state != self.from).map(|user| user.revision))
+        Ok(found.filter(|user| self.way_back(user.state).is_some()).map(|user| user.revision))
     }
 
     async fn undo(&self, to: &Systems, _made: &Revision) -> Outcome<()> {
         for _ in 0..MEETINGS {
             let Some(user) = to.store.get(&self.id, &Filter::Everything).await? else { return Ok(()) };
-            // No way leads from TRASH to PUBLIC but over DRAFT.
-            let next = match (user.state, self.from) {
-                (state, from) if state == from => return Ok(()),
-                (State::Trash, State::Public) if self.to == State::Trash => State::Draft,
-                (State::Draft, State::Public) => State::Public,
-                (state, from) if state == self.to => from,
-                // Somebody else has moved him on.
-                _ => return Ok(()),
-            };
+            let Some(next) = self.way_back(user.state) else { return Ok(()) };
             to.store.set_state(&self.id, &user.revision, next, &self.by).await?;
         }
         Err(always_elsewhere())
+    }
+}
+
+impl MoveUser {
+    /// Where he goes next on the way back; nothing where he is back already, or where he stands by another step than this one:
+    /// an earlier one of ours that was put back too, or somebody else's.
+    fn way_back(&self, state: State) -> Option<State> {
+        match (state, self.from) {
+            (state, from) if state == from => None,
+            // No way leads from TRASH to PUBLIC but over DRAFT.
+            (State::Trash, State::Public) if self.to == State::Trash => Some(State::Draft),
+            (State::Draft, State::Public) => Some(State::Public),
+            (state, from) if state == self.to => Some(from),
+            _ => None,
+        }
     }
 }
 
