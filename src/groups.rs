@@ -249,11 +249,11 @@ impl Group {
         let mut findings: Vec<Finding> = Vec::new();
         for (name, value) in &user {
             let known = STANDARD.contains(&name.as_str()) || self.schema.properties.contains_key(name);
-            let pointer = format!("/{}", segment(name));
+            let pointer = || format!("/{}", segment(name));
             if !known {
-                findings.push(finding(&pointer, "unknown-member", "is no member of a user of this group"));
+                findings.push(finding(&pointer(), "unknown-member", "is no member of a user of this group"));
             } else if let Some(wrong) = standard_type(name, value) {
-                findings.push(finding(&pointer, "type", wrong));
+                findings.push(finding(&pointer(), "type", wrong));
             }
         }
         for found in self.schema.findings(&Value::Object(user)) {
