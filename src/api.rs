@@ -39,8 +39,7 @@ const USERS: &str = "/users";
 const USER: &str = "/users/{id}";
 const STATES: &str = "/users/state";
 /// Where reads take the query language, whose parameters are judged by who reads it.
-const SPEAKING: [&str; 7] =
-    ["/users", "/users/count", "/users/{id}", "/ums-config", "/ums-config/count", "/roles", "/roles/count"];
+const SPEAKING: [&str; 7] = [USERS, "/users/count", USER, "/ums-config", "/ums-config/count", "/roles", "/roles/count"];
 
 /// Everything that answers, over one app. Cheap to copy.
 #[derive(Clone)]

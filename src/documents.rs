@@ -253,7 +253,7 @@ fn changed(patch: &Patch, row: &User, now_ms: i64) -> Result<(Change, User), Err
         let pointer = format!("/$currentDate/{member}");
         return Err(error::invalid(Code::InvalidPatch, pointer, "is no date"));
     }
-    let change = patch.change(&row.document, now_ms)?;
+    let change = patch.change(&row.document, &Filter::Everything, now_ms)?;
     let mut after = row.clone();
     change.apply(&mut after.document);
     Ok((change, after))

@@ -43,8 +43,8 @@ enum What {
     AddToSet(Vec<Value>),
     /// Every item that is one of these.
     Pull(Vec<Value>),
-    /// `list.$.replace`, `list.$.merge`: the element that the request's filter means. Where it is is not known at first.
-    Element(Element, Option<usize>),
+    /// `list.$.replace`, `list.$.merge`: the element that the request's filter means.
+    Element(Element),
 }
 
 /// What becomes of an element.
@@ -71,7 +71,7 @@ struct Push {
 enum Order {
     /// Whether downwards.
     Values(bool),
-    Members(Vec<Sort>),
+    Member(Sort),
 }
 
 impl Patch {
@@ -91,24 +91,14 @@ impl Patch {
         dated.map(|command| command.path.0[0].as_str())
     }
 
-    /// The same, once it is known which document it changes: the elements that the filter means are found in it.
-    pub fn within(&self, meant: &Filter, document: &Map<String, Value>) -> Self {
-        let mut patch = self.clone();
-        for command in &mut patch.0 {
-            if let What::Element(_, place) = &mut command.what {
-                *place = place::of(meant, &command.path.0, document);
-            }
-        }
-        patch
-    }
-
     /// What has to be written so that the document becomes what was asked for: whole members, each with its value afterwards.
+    /// `meant` is what was said of the document: `list.$` is the element that it means.
     ///
     /// `invalid-patch` where a command does not fit what stands there: a number added to a text, a path across a value.
-    pub fn change(&self, document: &Map<String, Value>, now_ms: i64) -> Result<Change, Error> {
+    pub fn change(&self, document: &Map<String, Value>, meant: &Filter, now_ms: i64) -> Result<Change, Error> {
         let mut after = document.clone();
         for command in &self.0 {
-            evaluate::apply(command, &mut after, now_ms)?;
+            evaluate::apply(command, &mut after, meant, now_ms)?;
         }
         let mut change = Change::default();
         for member in self.members() {

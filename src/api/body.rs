@@ -45,20 +45,14 @@ pub trait Parsed: Sized {
 
 impl Parsed for Object {
     fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
-        if bytes.is_empty() {
-            return Err(Error::new(Code::InvalidJson, "The body is missing; a JSON object is expected"));
-        }
-        expect_json(headers)?;
+        expect_body(headers, bytes, "object")?;
         json::object(bytes).map(Self)
     }
 }
 
 impl Parsed for List {
     fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, Error> {
-        if bytes.is_empty() {
-            return Err(Error::new(Code::InvalidJson, "The body is missing; a JSON array is expected"));
-        }
-        expect_json(headers)?;
+        expect_body(headers, bytes, "array")?;
         match json::array(bytes)? {
             items if items.is_empty() => Err(invalid(Code::ValidationFailed, "", "the list must not be empty")),
             items => Ok(Self(items)),
@@ -89,6 +83,13 @@ impl Parsed for Nothing {
             }
         }
     }
+}
+
+fn expect_body(headers: &HeaderMap, bytes: &[u8], what: &str) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Err(Error::new(Code::InvalidJson, format!("The body is missing; a JSON {what} is expected")));
+    }
+    expect_json(headers)
 }
 
 impl FromRequest<Arc<App>> for Object {

@@ -11,6 +11,7 @@ use axum::{
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::wanted::number;
 use crate::{
     app::App,
     error::{self, Code, Error},
@@ -119,9 +120,7 @@ impl FromRequestParts<Arc<App>> for Expected {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
         let Some((_, said)) = pairs(parts.uri.query()).find(|(name, _)| name == EXPECT) else { return Ok(Self(None)) };
-        let digits = !said.is_empty() && said.bytes().all(|byte| byte.is_ascii_digit());
-        let count = digits.then(|| said.parse().ok()).flatten();
-        count.map(|count| Self(Some(count))).ok_or_else(|| invalid_parameter(EXPECT, "is a whole number"))
+        number(&said).map(|count| Self(Some(count))).ok_or_else(|| invalid_parameter(EXPECT, "is a whole number"))
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     keyed::Keyed,
     no_route,
     target::{Expected, OfUser, Postponed},
-    wanted::{Changed, Count, List, One, Wanted},
+    wanted::{Changed, Count, List, One, Wanted, fields_of_users},
 };
 use crate::{
     access::{
@@ -129,8 +129,7 @@ pub async fn change_states(
             let sentence = format!("must have at most {MOST_ENTRIES} entries");
             return Err(invalid(Code::ValidationFailed, "", sentence));
         }
-        // A store that speaks the language knows its fields better than our groups do.
-        let fields = if app.proxy.is_some() { Arc::new(Fields::any()) } else { app.groups.fields().await? };
+        let fields = fields_of_users(&app).await?;
         let entries = entries.into_iter().enumerate().map(|(nth, entry)| moved(nth, entry, &fields));
         users::change_states(&app, &caller, entries.collect::<Result<_, _>>()?, expect).await
     };

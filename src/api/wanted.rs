@@ -116,12 +116,19 @@ impl<T: Takes> FromRequestParts<Arc<App>> for Wanted<T> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let query = parts.uri.query().unwrap_or_default();
         let parameters = decoded(form_urlencoded::parse(query.as_bytes()).into_owned().collect(), &parts.headers)?;
-        match (T::OF, &app.proxy) {
-            // A store that speaks the language knows its fields better than our groups do.
-            (Collection::Users, Some(_)) => Self::read(parameters, &Fields::any()),
-            (Collection::Users, None) => Self::read(parameters, &*app.groups.fields().await?),
-            (Collection::Groups | Collection::Roles, _) => Self::read(parameters, &documents::fields(T::OF)),
+        match T::OF {
+            Collection::Users => Self::read(parameters, &*fields_of_users(app).await?),
+            Collection::Groups | Collection::Roles => Self::read(parameters, &documents::fields(T::OF)),
         }
+    }
+}
+
+/// What a filter of users may name.
+pub async fn fields_of_users(app: &App) -> Result<Arc<Fields>, Error> {
+    match app.proxy {
+        // A store that speaks the language knows its fields better than our groups do.
+        Some(_) => Ok(Arc::new(Fields::any())),
+        None => app.groups.fields().await,
     }
 }
 
@@ -225,6 +232,6 @@ fn skip(text: &str) -> Result<u64, Error> {
 }
 
 /// Digits only: no sign, no blanks.
-fn number(text: &str) -> Option<u64> {
+pub fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Code, Error, Fault};
+use super::{Code, Error, FINDINGS, Fault};
 
 /// What an error needs to know of the request, and of the settings that move statuses.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ impl Error {
             member("field", field.as_str().into());
         }
         if !self.findings.is_empty() {
-            member("errors", json!(self.findings.iter().take(20).collect::<Vec<_>>()));
+            member("errors", json!(self.findings.iter().take(FINDINGS).collect::<Vec<_>>()));
         }
     }
 

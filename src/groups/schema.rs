@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::error::{Finding, segment};
+use crate::error::{FINDINGS, Finding, segment};
 
 /// Bytes of its text.
 const LARGEST: usize = 256 * 1024;
@@ -13,8 +13,6 @@ const LARGEST: usize = 256 * 1024;
 const BACKTRACK_LIMIT: usize = 100_000;
 /// Bytes that a compiled pattern may take.
 const PATTERN_LIMIT: usize = 1024 * 1024;
-/// More are not told.
-const FINDINGS: usize = 20;
 /// Members under which a schema may name another one.
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 /// Members whose values are data and no schemas.

@@ -5,67 +5,79 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use super::{Command, Element, Order, Push, What, parse::invalid};
+use super::{Command, Element, Order, Push, What, parse::invalid, place};
 use crate::{
     clock,
     error::Error,
-    query::compare::{order, sort_key},
+    query::{
+        Filter,
+        compare::{order, sort_key},
+    },
 };
 
-pub fn apply(command: &Command, document: &mut Map<String, Value>, now_ms: i64) -> Result<(), Error> {
-    let end = match &command.what {
-        What::Element(Element::Replace(_), _) => ".$.replace",
-        What::Element(Element::Merge(_), _) => ".$.merge",
-        What::Set(_) | What::Unset | What::Inc(_) | What::Mul(_) | What::CurrentDate => "",
-        What::Push(_) | What::AddToSet(_) | What::Pull(_) => "",
+/// When, and at which element of its list.
+#[derive(Clone, Copy)]
+struct At {
+    now_ms: i64,
+    place: Option<usize>,
+}
+
+/// `meant`: the filter of the request, which says what `list.$` is.
+pub fn apply(command: &Command, document: &mut Map<String, Value>, meant: &Filter, now_ms: i64) -> Result<(), Error> {
+    let Command { name, path, what } = command;
+    let (place, end) = match what {
+        What::Element(Element::Replace(_)) => (place::of(meant, &path.0, document), ".$.replace"),
+        What::Element(Element::Merge(_)) => (place::of(meant, &path.0, document), ".$.merge"),
+        What::Set(_) | What::Unset | What::Inc(_) | What::Mul(_) | What::CurrentDate => (None, ""),
+        What::Push(_) | What::AddToSet(_) | What::Pull(_) => (None, ""),
     };
-    below(document, &command.path.0, &command.what, now_ms)
-        .map_err(|why| invalid(command.name, Some(&(command.path.0.join(".") + end)), why))
+    below(document, &path.0, what, At { now_ms, place })
+        .map_err(|why| invalid(name, Some(&(path.0.join(".") + end)), why))
 }
 
 type Told = Result<(), &'static str>;
 
-fn below(members: &mut Map<String, Value>, path: &[String], what: &What, now_ms: i64) -> Told {
+fn below(members: &mut Map<String, Value>, path: &[String], what: &What, at: At) -> Told {
     let Some((name, rest)) = path.split_first() else { return Ok(()) };
     if rest.is_empty() {
-        match become_of(members.get(name), what, now_ms)? {
+        match become_of(members.get(name), what, at)? {
             Some(value) => members.insert(name.clone(), value),
             None => members.remove(name),
         };
         return Ok(());
     }
     match members.get_mut(name) {
-        Some(child) => within(child, rest, what, now_ms),
+        Some(child) => within(child, rest, what, at),
         // Nothing to take away from.
         None if matches!(what, What::Unset | What::Pull(_)) => Ok(()),
         None => {
             let mut made = Map::new();
-            below(&mut made, rest, what, now_ms)?;
+            below(&mut made, rest, what, at)?;
             members.insert(name.clone(), Value::Object(made));
             Ok(())
         }
     }
 }
 
-fn within(value: &mut Value, path: &[String], what: &What, now_ms: i64) -> Told {
+fn within(value: &mut Value, path: &[String], what: &What, at: At) -> Told {
     match value {
-        Value::Object(members) => below(members, path, what, now_ms),
-        Value::Array(items) => at_place(items, path, what, now_ms),
+        Value::Object(members) => below(members, path, what, at),
+        Value::Array(items) => at_place(items, path, what, at),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("leads across a plain value"),
     }
 }
 
 /// An object in a list, or a member of it; plain values in a list are not named by their place.
-fn at_place(items: &mut [Value], path: &[String], what: &What, now_ms: i64) -> Told {
+fn at_place(items: &mut [Value], path: &[String], what: &What, at: At) -> Told {
     let Some((place, rest)) = path.split_first() else { return Ok(()) };
     let item = place.parse().ok().and_then(|place: usize| items.get_mut(place)).ok_or("names no item of the list")?;
     if !item.is_object() {
         return Err("names an item of a list of plain values");
     }
     if !rest.is_empty() {
-        return within(item, rest, what, now_ms);
+        return within(item, rest, what, at);
     }
-    match become_of(Some(item), what, now_ms)? {
+    match become_of(Some(item), what, at)? {
         Some(value) => *item = value,
         None => return Err("would leave a hole in the list"),
     }
@@ -73,11 +85,11 @@ fn at_place(items: &mut [Value], path: &[String], what: &What, now_ms: i64) -> T
 }
 
 /// The value afterwards; nothing where there is none.
-fn become_of(old: Option<&Value>, what: &What, now_ms: i64) -> Result<Option<Value>, &'static str> {
+fn become_of(old: Option<&Value>, what: &What, at: At) -> Result<Option<Value>, &'static str> {
     Ok(Some(match what {
         What::Set(value) => value.clone(),
         What::Unset => return Ok(None),
-        What::CurrentDate => clock::rfc3339(now_ms).into(),
+        What::CurrentDate => clock::rfc3339(at.now_ms).into(),
         What::Inc(by) => match old {
             None => Value::Number(by.clone()),
             Some(old) => Value::Number(calculated(old, by, i64::checked_add, |a, b| a + b)?),
@@ -96,9 +108,9 @@ fn become_of(old: Option<&Value>, what: &What, now_ms: i64) -> Result<Option<Val
             }
             items.into()
         }
-        What::Element(element, place) => {
+        What::Element(element) => {
             let mut items = list(old)?;
-            let place = place.ok_or("needs a filter that means an element of this list")?;
+            let place = at.place.ok_or("needs a filter that means an element of this list")?;
             let item = items.get_mut(place).ok_or("names no item of the list")?;
             match (element, item) {
                 (Element::Replace(value), item) => *item = value.clone(),
@@ -151,9 +163,9 @@ fn pushed(mut items: Vec<Value>, push: &Push) -> Value {
     match &push.order {
         None => {}
         Some(Order::Values(down)) => items.sort_by(|one, other| turned(order(one, other), *down)),
-        Some(Order::Members(by)) => items.sort_by_cached_key(|item| {
+        Some(Order::Member(by)) => items.sort_by_cached_key(|item| {
             let nothing = Map::new();
-            sort_key(item.as_object().unwrap_or(&nothing), by)
+            sort_key(item.as_object().unwrap_or(&nothing), std::slice::from_ref(by))
         }),
     }
     match push.slice {

@@ -36,11 +36,11 @@ pub fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
 
 /// `list.$.replace` and `list.$.merge`: the list, and how what stands there is read.
 fn positional<'f>(command: &str, field: &'f str) -> Option<(&'f str, Read)> {
-    let replace: Read = |value| Ok(What::Element(Element::Replace(value.clone()), None));
+    let replace: Read = |value| Ok(What::Element(Element::Replace(value.clone())));
     let merge: Read = |value| {
         let members = value.as_object().filter(|members| !members.keys().any(|name| name.contains('.')));
         let members = members.ok_or("must be an object whose members have no dots in their names")?;
-        Ok(What::Element(Element::Merge(members.clone()), None))
+        Ok(What::Element(Element::Merge(members.clone())))
     };
     let ways = [(".$.replace", replace), (".$.merge", merge)];
     let (end, read) = ways.into_iter().find(|(end, _)| command == "$set" && field.ends_with(end))?;
@@ -113,12 +113,12 @@ fn order(operand: &Value) -> Result<Order, &'static str> {
         Some(_) | None => Err("$sort must be 1 or -1, or name members with 1 or -1"),
     };
     let Some(members) = operand.as_object() else { return down(operand).map(Order::Values) };
-    let key = |(path, value): (&String, &Value)| Ok(Sort { path: path.clone(), down: down(value)?, dated: false });
-    let by = members.iter().map(key).collect::<Result<Vec<_>, &'static str>>()?;
-    match by.as_slice() {
-        // Members have no order here, and keys of a sort have.
-        [_] => Ok(Order::Members(by)),
-        _ => Err("$sort must name one member"),
+    // Members have no order here, and keys of a sort have.
+    match members.iter().next() {
+        Some((path, value)) if members.len() == 1 => {
+            Ok(Order::Member(Sort { path: path.clone(), down: down(value)?, dated: false }))
+        }
+        Some(_) | None => Err("$sort must name one member"),
     }
 }
 

@@ -138,7 +138,7 @@ impl Plan {
         rules::not_own_protected(self.protect, &self.caller, &user.id, self.patch.members())?;
         let held = rules::not_above(&self.systems, &self.caller, user).await?;
         let now_ms = self.systems.clock.now_ms();
-        let mut change = self.patch.within(&self.query.filter, &user.document).change(&user.document, now_ms)?;
+        let mut change = self.patch.change(&user.document, &self.query.filter, now_ms)?;
         let moved = expiration(&mut change, user, now_ms)?;
         let mut after = user.clone();
         change.apply(&mut after.document);
