@@ -25,7 +25,7 @@ use crate::{
     lately::REMEMBERED_MS,
     query::Query,
     store::Store,
-    users::{METADATA, STANDARD, State, User},
+    users::{NOT_SETTABLE, STANDARD, State, User},
 };
 
 /// All groups. Cheap to copy.
@@ -234,20 +234,28 @@ impl Group {
 
     /// Whether a user of this group may look so. Standard members are checked by us, the rest by the schema; members that
     /// neither knows are refused also under an open schema.
-    pub fn check(&self, fields: &Map<String, Value>) -> Result<(), Error> {
+    pub fn check(&self, fields: &mut Map<String, Value>) -> Result<(), Error> {
         let findings = self.findings(fields);
         if findings.is_empty() { Ok(()) } else { Err(failed(&self.name, findings)) }
     }
 
-    /// What is wrong with such a user, up to the limit.
-    pub fn findings(&self, fields: &Map<String, Value>) -> Vec<Finding> {
-        let mut user = fields.clone();
-        // What the system sets and nobody writes is no matter of the schema.
-        user.retain(|name, _| {
-            !METADATA.contains(&name.as_str()) && !["authUserId", "expirationId"].contains(&name.as_str())
-        });
+    /// What is wrong with such a user, up to the limit. The members are lent, and come back as they were: the validator wants
+    /// a value that owns them, and a copy would cost as much as all the rest.
+    pub fn findings(&self, fields: &mut Map<String, Value>) -> Vec<Finding> {
+        let mut user = std::mem::take(fields);
+        let kept: Vec<_> = NOT_SETTABLE.iter().filter_map(|name| user.remove_entry(*name)).collect();
+        let user = Value::Object(user);
+        let findings = self.findings_in(&user);
+        if let Value::Object(user) = user {
+            *fields = user;
+        }
+        fields.extend(kept);
+        findings
+    }
+
+    fn findings_in(&self, user: &Value) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
-        for (name, value) in &user {
+        for (name, value) in user.as_object().into_iter().flatten() {
             let known = STANDARD.contains(&name.as_str()) || self.schema.properties.contains_key(name);
             let pointer = || format!("/{}", segment(name));
             if !known {
@@ -256,7 +264,7 @@ impl Group {
                 findings.push(finding(&pointer(), "type", wrong));
             }
         }
-        for found in self.schema.findings(&Value::Object(user)) {
+        for found in self.schema.findings(user) {
             if !findings.iter().any(|known| known.pointer == found.pointer && known.keyword == found.keyword) {
                 findings.push(found);
             }

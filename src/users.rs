@@ -107,6 +107,10 @@ impl From<UserId> for String {
 /// The members that the store makes and nobody else may set.
 pub const METADATA: [&str; 6] = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
 
+/// What no caller sets, and no schema is asked about.
+pub const NOT_SETTABLE: [&str; 8] =
+    ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__", "authUserId", "expirationId"];
+
 /// What a user has beside the fields of his group's schema.
 pub const STANDARD: [&str; 8] =
     ["username", "email", "blocked", "userGroup", "roles", "expirationDate", "expirationId", "authUserId"];

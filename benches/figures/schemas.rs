@@ -18,12 +18,12 @@ const TIMES: u32 = 2_000;
 pub fn measure(directory: &Path, size: Size, table: &mut Table) {
     let groups = built_in::documents().unwrap();
     let document = groups.into_iter().find(|group| group["userGroup"] == "users").unwrap();
-    let (group, person) = (Group::compile(&document).unwrap(), person());
+    let (group, mut person) = (Group::compile(&document).unwrap(), person());
     let [mut cached, mut compiled, mut looked_up, mut made] = [(); 4].map(|()| Rounds::default());
     let [mut faster, mut share] = [(); 2].map(|()| Rounds::default());
     for _ in 0..size.rounds {
-        let one = timed(TIMES, || group.check(black_box(&person)).unwrap());
-        let anew = timed(TIMES / 20, || Group::compile(black_box(&document)).unwrap().check(&person).unwrap());
+        let one = timed(TIMES, || group.check(black_box(&mut person)).unwrap());
+        let anew = timed(TIMES / 20, || Group::compile(black_box(&document)).unwrap().check(&mut person).unwrap());
         let (found, create) = runtime().block_on(in_our_state(directory, size.requests));
         say(&format!(
             "  {one:.4} ms, compiled anew {anew:.3} ms, with its document {found:.4} ms, a create {create:.2} ms"
@@ -58,8 +58,8 @@ async fn in_our_state(directory: &Path, requests: usize) -> (f64, f64) {
     make(app.clone()).await;
     let began = Instant::now();
     for _ in 0..requests {
-        let fields = somebody();
-        app.groups.of(&fields).await.unwrap().check(&fields).unwrap();
+        let mut fields = somebody();
+        app.groups.of(&fields).await.unwrap().check(&mut fields).unwrap();
     }
     let found = began.elapsed();
     let began = Instant::now();

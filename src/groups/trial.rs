@@ -47,11 +47,11 @@ pub async fn check(app: &App, caller: &Caller, id: &UserId, schema: Value) -> Re
         let ours = Filter::equals("userGroup", group.name.as_str());
         let filter = Filter::all([ours, caller.rows.clone(), beyond.unwrap_or_default()]);
         let page = Query::everybody_where(filter).limit(PAGE);
-        let users =
+        let mut users =
             app.systems.store.list(&page).await.map_err(|failure| failure.into_error().doing("listing users"))?;
-        for user in &users {
+        for user in &mut users {
             trial.checked += 1;
-            let errors = group.findings(&user.document);
+            let errors = group.findings(&mut user.document);
             if errors.is_empty() {
                 continue;
             }

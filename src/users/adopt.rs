@@ -87,7 +87,7 @@ impl Plan {
                 _ => {}
             }
         }
-        self.groups.of(&fields).await?.check(&fields)?;
+        self.groups.of(&fields).await?.check(&mut fields)?;
         Ok((from, fields))
     }
 }

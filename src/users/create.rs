@@ -148,7 +148,7 @@ async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft,
         // As the service that we replace has it.
         draft.fields.remove("roles");
     }
-    group.check(&draft.fields)?;
+    group.check(&mut draft.fields)?;
     rules::may_give(&app.systems, caller, &draft.fields).await?;
     Ok((draft, standing, group))
 }

@@ -236,9 +236,8 @@ pub fn names_of(fields: &Map<String, Value>) -> Vec<(&'static str, &str)> {
 
 /// What nobody gives a new user.
 pub fn settable(fields: &Map<String, Value>) -> Result<(), Error> {
-    let reserved = |name: &str| super::METADATA.contains(&name) || ["authUserId", "expirationId"].contains(&name);
     for name in fields.keys() {
-        if reserved(name) {
+        if super::NOT_SETTABLE.contains(&name.as_str()) {
             return Err(Error::new(Code::NotSettable, format!("{name} is not set by callers")).field(name));
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Change, METADATA, State, User, UserId, rules,
+    Change, NOT_SETTABLE, State, User, UserId, rules,
     rules::{Precondition, Without},
     steps::{ChangeIdentity, MoveTimer, PatchUser},
 };
@@ -146,7 +146,7 @@ impl Plan {
         let only_blocked = self.patch.members().all(|member| member == "blocked");
         if !only_blocked || !matches!(after.document.get("blocked"), None | Some(Value::Bool(_))) {
             let group = self.groups.of(&after.document).await?;
-            group.check(&after.document)?;
+            group.check(&mut after.document)?;
             if let Some(member) = self.patch.dated().find(|member| !group.is_date(member)) {
                 let pointer = format!("/$currentDate/{member}");
                 return Err(error::invalid(Code::InvalidPatch, pointer, "is no date in this group"));
@@ -248,8 +248,7 @@ fn differs(from: &Account, to: &Account) -> bool {
 /// The change language, without the members that nobody changes this way.
 fn parse(body: &Map<String, Value>) -> Result<Patch, Error> {
     let patch = Patch::parse(body)?;
-    let reserved = |member: &&str| METADATA.contains(member) || ["authUserId", "expirationId"].contains(member);
-    if let Some(member) = patch.members().find(reserved) {
+    if let Some(member) = patch.members().find(|member| NOT_SETTABLE.contains(member)) {
         return Err(Error::new(Code::NotSettable, format!("{member} is not set by callers")).field(member));
     }
     if patch.members().any(|member| member == "password") {
