@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::keys;
+use super::{UNSETTLED, keys};
 use crate::{clock, state::ledger::Older};
 
 /// Under this name the chain tells of what went.
@@ -26,9 +26,13 @@ pub fn take(db: &Connection, older: Older) -> rusqlite::Result<(Vec<String>, boo
         gone.push(keys::name(slot, operation.as_deref()));
     }
 
-    let mut settled = db.prepare_cached(
-        "SELECT id FROM operation INDEXED BY operation_settled WHERE settled_ms < ?1 ORDER BY settled_ms LIMIT ?2",
-    )?;
+    // What is part of one that is not settled yet stays: that one will tell how many of its parts are done. Of what cannot
+    // be read nobody knows that it is a part.
+    let mut settled = db.prepare_cached(&format!(
+        "SELECT id FROM operation INDEXED BY operation_settled WHERE settled_ms < ?1 \
+         AND ifnull(CASE WHEN json_valid(origin) THEN json_extract(origin, '$.part_of') END, '') NOT IN ({UNSETTLED}) \
+         ORDER BY settled_ms LIMIT ?2"
+    ))?;
     let settled = settled.query_map(params![settled_before_ms, most], |row| row.get(0))?;
     let settled: Vec<String> = settled.collect::<rusqlite::Result<_>>()?;
     for id in &settled {

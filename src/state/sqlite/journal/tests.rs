@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     state::{
         Journal,
-        journal::{Appended, Begun, New, Origin, Record},
+        journal::{Appended, Begun, New, Origin, Parts, Record},
         ledger::{EventQuery, Key, NewEvent, Older},
         sqlite::Sqlite,
     },
@@ -107,6 +107,36 @@ async fn an_operation_that_is_left_keeps_nothing_else_from_going() {
     for _ in 0..2 {
         opens(&directory).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_parts_of_an_operation_stay_as_long_as_it_is_not_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(open(&directory), vec![7; 32], Clock::system()).await.unwrap();
+    let request = || "r".to_owned();
+    for (id, whole) in [("whole", None), ("part", Some("whole")), ("later", Some("whole")), ("other", Some("gone"))] {
+        let part_of = whole.map(ToOwned::to_owned);
+        let origin = Origin { request_id: request(), part_of, ..Origin::default() };
+        let kind = "change-states".to_owned();
+        let id = id.to_owned();
+        let new = New { id, kind, origin, subject: None, names: Vec::new(), began_ms: 1, key: None };
+        assert_eq!(journal.begin(new).await.unwrap(), Begun::Fresh);
+    }
+    let end = || vec![Record::Commit { promises: Vec::new() }, Record::End];
+    for id in ["part", "later", "other"] {
+        assert_eq!(journal.append(id, end()).await.unwrap(), Appended::Written);
+    }
+    let ledger = journal.ledger();
+    let older = Older { settled_before_ms: i64::MAX, answered_before_ms: i64::MAX, most: 1 };
+    while ledger.forget(older).await.unwrap() {}
+    assert_eq!(counts(&directory)[0], 3);
+    assert_eq!(journal.parts("whole", &request()).await.unwrap(), Parts { done: 2, open: 0 });
+
+    assert_eq!(journal.append("whole", end()).await.unwrap(), Appended::Written);
+    while ledger.forget(older).await.unwrap() {}
+    assert_eq!(counts(&directory), [0, 0, 0, 0]);
+    drop((journal, ledger));
+    opens(&directory).await.unwrap();
 }
 
 #[tokio::test]
