@@ -99,6 +99,14 @@ impl Call {
         self
     }
 
+    /// Bytes of its parameters and headers, as they are sent.
+    pub fn size(&self) -> usize {
+        let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum::<usize>();
+        let query = self.query.iter().map(|(name, value)| encoded(name) + encoded(value) + 2);
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        query.chain(headers).sum()
+    }
+
     /// Nothing where a value would turn the path into another one (`""`, `.`, `..`), or one is missing.
     pub(super) fn url(&self, base: &str) -> Option<Url> {
         let mut values = self.values.iter();

@@ -22,7 +22,7 @@ use crate::{
     config::Calls,
     error,
     outcome::{Failure, Outcome},
-    query::{Filter, Query},
+    query::{Filter, Query, parse::invalid_query},
     remote::{Answer, Body, Call, Error, Remote},
     users::{Change, Revision, State, User, UserId},
 };
@@ -35,6 +35,8 @@ const USER_HEADER: &str = "miauserid";
 const EVERY_STATE: &str = "PUBLIC,DRAFT,TRASH,DELETED";
 /// Answered by one batch of the database, which cannot be cut off unnoticed.
 const PAGE: u32 = 100;
+/// Bytes of the parameters and headers of a read: the service takes a head of 16 KiB.
+const LARGEST: usize = 15_000;
 /// Its times have milliseconds: so often do we write again until the time has moved.
 const TOUCHES: u32 = 100;
 
@@ -86,11 +88,16 @@ impl CrudService {
     }
 
     /// Whoever stands under that id, fences too.
-    async fn read(&self, id: &UserId, rows: &Filter) -> Result<Option<User>, Error> {
-        let mut call = self.call(Method::GET, ":id", &[id.as_str()]).query("_st", EVERY_STATE);
-        if *rows != Filter::Everything {
-            call = call.query("_q", rows.print().to_string());
-        }
+    async fn read(&self, id: &UserId) -> Result<Option<User>, Error> {
+        self.one(self.read_of(id)).await
+    }
+
+    fn read_of(&self, id: &UserId) -> Call {
+        self.call(Method::GET, ":id", &[id.as_str()]).query("_st", EVERY_STATE)
+    }
+
+    /// The document that it answers with, where it finds one.
+    async fn one(&self, call: Call) -> Result<Option<User>, Error> {
         match self.remote.send(call).await {
             Ok(answer) => document(&answer).map(Some),
             Err(error) if not_found(&error) => Ok(None),
@@ -122,11 +129,7 @@ impl CrudService {
         if let Some(by) = by {
             call = call.header(USER_HEADER, by);
         }
-        match self.remote.send(call).await {
-            Ok(answer) => document(&answer).map(Some),
-            Err(error) if not_found(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.one(call).await
     }
 
     /// Written, but in the millisecond of the revision it was bound to: a late write would still find that. So it is
@@ -142,11 +145,7 @@ impl CrudService {
                 match self.patch(&user.id, at, &Change::default(), Some(by)).await.map_err(|error| error.unknown())? {
                     Some(user) => user,
                     // Somebody else has moved it.
-                    None => self
-                        .read(&user.id, &Filter::Everything)
-                        .await
-                        .map_err(|error| error.unknown())?
-                        .ok_or_else(gone)?,
+                    None => self.read(&user.id).await.map_err(|error| error.unknown())?.ok_or_else(gone)?,
                 };
         }
         Err(Failure::unknown(error::internal("the clock of the CRUD service stands still")))
@@ -159,7 +158,7 @@ impl CrudService {
     /// A conflict, told in one way or another: who has the name.
     async fn refused_change(&self, id: &UserId, at: &Revision, change: &Change, refusal: Error) -> Failure {
         // What is answered after a write that went through is no proof that it did not.
-        let Ok(now) = self.read(id, &Filter::Everything).await else { return refusal.unknown() };
+        let Ok(now) = self.read(id).await else { return refusal.unknown() };
         if now.is_none_or(|user| user.revision != *at) {
             return refusal.unknown();
         }
@@ -185,7 +184,7 @@ impl Store for CrudService {
             Err(error) => return Err(error.failure()),
         };
         // Either the id is taken, and then by us, or another unique field is.
-        match self.read(id, &Filter::Everything).await {
+        match self.read(id).await {
             Ok(Some(user)) if self.is_fence(&user) => Err(refusal.not_done()),
             Ok(Some(_)) => Ok(()),
             Ok(None) => match names::holder(self, id, fields).await {
@@ -207,7 +206,7 @@ impl Store for CrudService {
                 return Err(error.failure());
             }
         };
-        match self.read(id, &Filter::Everything).await {
+        match self.read(id).await {
             Ok(Some(user)) if self.is_fence(&user) => Ok(Landed::Never),
             Ok(Some(_)) => Ok(Landed::There),
             Ok(None) => Err(refusal.not_done()),
@@ -216,7 +215,12 @@ impl Store for CrudService {
     }
 
     async fn get(&self, id: &UserId, rows: &Filter) -> Outcome<Option<User>> {
-        let user = self.read(id, rows).await?;
+        let mut call = self.read_of(id);
+        if *rows != Filter::Everything {
+            call = call.query("_q", rows.print().to_string());
+            fits(&call).map_err(Failure::not_done)?;
+        }
+        let user = self.one(call).await?;
         Ok(user.filter(|user| !self.is_fence(user)))
     }
 
@@ -236,11 +240,11 @@ impl Store for CrudService {
     }
 
     async fn list(&self, query: &Query) -> Outcome<Vec<User>> {
-        Ok(pages::list(self, query).await?)
+        pages::list(self, query).await
     }
 
     async fn count(&self, query: &Query) -> Outcome<u64> {
-        Ok(pages::count(self, query).await?)
+        pages::count(self, query).await
     }
 
     async fn change(&self, id: &UserId, at: &Revision, change: &Change, by: &str) -> Outcome<Write> {
@@ -268,7 +272,7 @@ impl Store for CrudService {
             Err(error) => return Err(error.failure()),
         }
         // It tells no new revision.
-        let user = self.read(id, &Filter::Everything).await.map_err(|error| error.unknown())?;
+        let user = self.read(id).await.map_err(|error| error.unknown())?;
         self.moved(user.ok_or_else(gone)?, at, by).await
     }
 
@@ -279,7 +283,7 @@ impl Store for CrudService {
             Ok(answer) => Err(answer.garbled().unknown()),
             Err(error) if not_found(&error) => Ok(()),
             // Which is no answer of its own to this; so whether it is gone decides.
-            Err(error) if conflict(&error) => match self.read(id, &Filter::Everything).await {
+            Err(error) if conflict(&error) => match self.read(id).await {
                 Ok(None) => Ok(()),
                 Ok(Some(_)) => Err(error.failure()),
                 Err(_) => Err(error.unknown()),
@@ -298,6 +302,14 @@ impl Store for CrudService {
     fn name(&self) -> &'static str {
         "crud-service"
     }
+}
+
+/// A read that the service would refuse for its length is told in words of ours, before it is sent.
+fn fits(read: &Call) -> Result<(), error::Error> {
+    if read.size() <= LARGEST {
+        return Ok(());
+    }
+    Err(invalid_query("The query is longer than the store takes: ask for fewer values at once"))
 }
 
 fn document(answer: &Answer) -> Result<User, Error> {

@@ -5,7 +5,7 @@ use user_manager::{
     clock::Clock,
     error::{Code, Error},
     outcome::Failure,
-    query::Filter,
+    query::{Filter, Query},
     store::{Landed, Store, Write, crud_service::CrudService},
     users::{Change, State, UserId},
 };
@@ -147,6 +147,36 @@ async fn a_caller_sees_only_the_rows_that_his_filter_leaves() {
     check(Filter::one_of("roles", ["z", "y"]), true).await;
     check(Filter::And(vec![Filter::Everything, group("other")]), false).await;
     check(Filter::Or(vec![group("other"), Filter::equals("roles", "x")]), true).await;
+}
+
+#[tokio::test]
+async fn a_filter_that_is_longer_than_the_service_takes_is_refused_before_it_is_sent() {
+    let (twin, store) = world(Crud::default()).await;
+    let name = |n: usize| format!("{n:024x}");
+    for n in 0..500 {
+        twin.world().put(&name(n), "PUBLIC", json!({ "userGroup": "staff" }));
+    }
+    let among = |count: usize| Filter::one_of("_id", (0..count).map(name));
+    let mut most = 300;
+    while store.count(&Query::everybody_where(among(most + 1))).await.is_ok() {
+        most += 1;
+    }
+    // The list asks for a little more, and once more behind each page.
+    let found = store.list(&Query::everybody_where(among(most - 1))).await.unwrap();
+    assert_eq!(found.len(), most - 1);
+    assert!(store.get(&id(&name(0)), &among(most - 1)).await.unwrap().is_some());
+
+    let before = twin.log();
+    let long = Query::everybody_where(Filter::all([among(400), Filter::one_of("name", (0..400).map(name))]));
+    for refused in [
+        store.list(&long).await.map(|_| ()),
+        store.count(&long).await.map(|_| ()),
+        store.get(&id(&name(0)), &long.filter).await.map(|_| ()),
+    ] {
+        let Err(Failure::NotDone(reason)) = refused else { panic!("{refused:?}") };
+        assert_eq!(reason.into_error().code(), Code::InvalidQuery);
+    }
+    assert_eq!(twin.log(), before);
 }
 
 #[tokio::test]

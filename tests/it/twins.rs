@@ -51,6 +51,13 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Bytes of its first line and its headers.
+    pub fn head(&self) -> usize {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        format!("{} {}?{query} HTTP/1.1\r\n\r\n", self.method, self.path).len() + headers.sum::<usize>()
+    }
+
     /// Decoded; a closing slash leaves an empty last one.
     pub fn segments(&self) -> Vec<String> {
         let decode = |segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();

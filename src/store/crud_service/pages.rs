@@ -3,16 +3,19 @@
 
 use reqwest::Method;
 
-use super::{CrudService, FENCE, PAGE, documents};
+use super::{CrudService, FENCE, PAGE, documents, fits};
 use crate::{
+    outcome::{Failure, Outcome},
     query::{Filter, Order, Query, Test, print},
-    remote::{Call, Error},
+    remote::Call,
     store::Collection,
     users::{State, User},
 };
 
-pub(super) async fn list(store: &CrudService, query: &Query) -> Result<Vec<User>, Error> {
+pub(super) async fn list(store: &CrudService, query: &Query) -> Outcome<Vec<User>> {
     let mut found: Vec<User> = Vec::new();
+    // Behind the first page it is but a little longer.
+    fits(&next(store, query, &found, PAGE)).map_err(Failure::not_done)?;
     let wanted = query.limit.unwrap_or(u32::MAX);
     loop {
         let left = wanted - u32::try_from(found.len()).unwrap_or(wanted);
@@ -29,8 +32,10 @@ pub(super) async fn list(store: &CrudService, query: &Query) -> Result<Vec<User>
     }
 }
 
-pub(super) async fn count(store: &CrudService, query: &Query) -> Result<u64, Error> {
-    store.remote.send(meant(store, store.call(Method::GET, "count", &[]), query, Filter::Everything)).await?.json()
+pub(super) async fn count(store: &CrudService, query: &Query) -> Outcome<u64> {
+    let call = meant(store, store.call(Method::GET, "count", &[]), query, Filter::Everything);
+    fits(&call).map_err(Failure::not_done)?;
+    Ok(store.remote.send(call).await?.json()?)
 }
 
 /// The page after those which were found. By `_id` it begins behind the last one, so that nobody is left out or comes twice

@@ -2,13 +2,8 @@
 
 use reqwest::Method;
 
-use super::{CrudService, not_found, pages::no_fence};
-use crate::{
-    error::{Code, Error},
-    query::Filter,
-    remote::Passed,
-    users::UserId,
-};
+use super::{CrudService, fits, not_found, pages::no_fence};
+use crate::{error::Error, query::Filter, remote::Passed, users::UserId};
 
 /// What is read.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +15,6 @@ pub enum Reading<'a> {
 
 /// Handed on: they speak of what the caller has asked for.
 const THROUGH: [u16; 2] = [200, 400];
-/// Bytes of its parameters and of the row filter. The service takes a head of 16 KiB.
-const LARGEST: usize = 15_000;
 
 impl CrudService {
     /// `None`: there is nobody like that. A row filter goes along as the service has it for that, and nobody sees a fence.
@@ -37,13 +30,10 @@ impl CrudService {
             Reading::One(id) => self.call(Method::GET, ":id", &[id.as_str()]),
         };
         let rows = ascii(&Filter::all([rows.clone(), no_fence(self.of)]).print().to_string());
-        let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum::<usize>();
-        let sizes = parameters.iter().map(|(name, value)| encoded(name) + encoded(value) + 2);
-        if sizes.sum::<usize>() + rows.len() > LARGEST {
-            return Err(Error::new(Code::InvalidQuery, "The query is longer than the CRUD Service takes"));
-        }
         let call = parameters.iter().fold(call, |call, (name, value)| call.query(name, value));
-        match self.remote.pass(call.header("acl_rows", &rows), &THROUGH).await {
+        let call = call.header("acl_rows", &rows);
+        fits(&call)?;
+        match self.remote.pass(call, &THROUGH).await {
             Ok(passed) => Ok(Some(passed)),
             Err(error) if not_found(&error) && matches!(what, Reading::One(_)) => Ok(None),
             Err(error) => Err(error.failure().into()),

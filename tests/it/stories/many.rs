@@ -226,6 +226,32 @@ async fn what_is_no_list_of_changes_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_filter_that_is_too_long_for_the_store_says_so_and_moves_nobody() {
+    everywhere(async |world| {
+        let ids = people(world, "wanted", 2).await;
+        let mut named: Vec<String> = (0..400).map(|n| format!("{n:024x}")).collect();
+        named.extend(ids.clone());
+        let long = json!({ "$and": [{ "_id": { "$in": named } }, { "_id": { "$nin": &named[..300] } }] });
+        let before = world.snapshot();
+        let query: String = url::form_urlencoded::byte_serialize(long.to_string().as_bytes()).collect();
+        let changed = world.patch(&format!("/users/{}?_q={query}", ids[0]), json!({ "$set": { "name": "met" } })).await;
+        let told = world.post(PATH, json!([{ "filter": long, "stateTo": "DRAFT" }])).await;
+        if Place::CRUD.contains(&world.place) {
+            for refused in [changed, told] {
+                let refused = refused.refuses(400, "invalid-query");
+                assert!(refused.message().contains("longer than the store takes"), "{}", refused.message());
+            }
+            assert_eq!(world.snapshot(), before);
+        } else {
+            assert_eq!(changed.is(200).text("name"), "met");
+            counts(told, 2);
+            assert_eq!(standing(world, &ids, "DRAFT", Some(false)), 2);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn many_who_take_too_long_are_counted_truly_under_their_operation_and_under_their_key() {
     for place in Place::KEYCLOAK {
         let world = &World::with(place, &[("ANSWER_WITHIN", "200ms"), ("NAMES_WAIT", "100ms")]).await;

@@ -69,6 +69,8 @@ pub struct Crud {
     pub last_ms: i64,
 }
 
+/// Bytes of a request's head.
+const HEAD: usize = 16 * 1024;
 const METADATA: [&str; 6] = ["_id", "creatorId", "createdAt", "updaterId", "updatedAt", "__STATE__"];
 const STATES: [&str; 4] = ["PUBLIC", "DRAFT", "TRASH", "DELETED"];
 
@@ -106,12 +108,7 @@ impl Default for Crud {
 }
 
 impl Crud {
-    fn of(
-        path: &'static str,
-        fields: BTreeMap<&'static str, Kind>,
-        required: &[&'static str],
-        unique: &'static str,
-    ) -> Self {
+    fn of(path: &str, fields: BTreeMap<&'static str, Kind>, required: &[&'static str], unique: &'static str) -> Self {
         Self {
             path,
             rows: BTreeMap::new(),
@@ -159,6 +156,10 @@ impl Crud {
 
 impl Model for Crud {
     fn answer(&mut self, asked: &Asked) -> Answer {
+        if asked.head() > HEAD {
+            let (error, message) = ("Request Header Fields Too Large", "Exceeded maximum allowed HTTP header size");
+            return Answer::json(431, &json!({ "error": error, "message": message, "statusCode": 431 }));
+        }
         let below = |path: &str| {
             let rest = asked.path.strip_prefix(path)?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
