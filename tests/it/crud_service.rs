@@ -181,7 +181,7 @@ async fn a_filter_that_is_longer_than_the_service_takes_is_refused_before_it_is_
 
 #[tokio::test]
 async fn the_collection_may_have_another_path_behind_a_prefix() {
-    let twin = Twin::start(Crud { path: "/crud/v1/people", ..Crud::default() }).await;
+    let twin = Twin::start(Crud { path: "/crud/v1/people".to_owned(), ..Crud::default() }).await;
     let base = twin.url().join("/crud/v1/").unwrap();
     let store = CrudService::new(&base, "/people", &patience(30_000), Clock::system()).unwrap();
     store.insert(&id(ADA), &fields(json!({ "userGroup": "staff" })), "eve").await.unwrap();

@@ -39,6 +39,7 @@ pub use self::{
     snapshot::{People, Snapshot},
 };
 use self::{
+    routes::under_usual_paths,
     snapshot::{State, crud_documents, crud_users, keycloak_people, without},
     time::Moved,
 };
@@ -139,7 +140,7 @@ impl World {
     /// With further settings.
     pub async fn with(place: Place, settings: &[(&str, &str)]) -> Self {
         let time = Moved::default();
-        let crud = if Place::CRUD.contains(&place) { Some(Twin::start(Crud::default()).await) } else { None };
+        let crud = if Place::CRUD.contains(&place) { Some(Twin::start(collections(settings)).await) } else { None };
         let keycloak = if Place::KEYCLOAK.contains(&place) { Some(keycloak(&time).await) } else { None };
 
         let directory = tempfile::tempdir_in(matrix::memory()).unwrap();
@@ -396,10 +397,28 @@ impl Drop for World {
         }
         let left = self.state().leftovers();
         assert!(left.is_empty(), "the world {:?} was left with {left:#?}", self.place);
-        let asked = self.crud.iter().flat_map(Twin::log).chain(self.keycloak.iter().flat_map(Twin::log));
+        let stored = self.crud.iter().flat_map(|crud| {
+            let log = crud.log();
+            let world = crud.world();
+            log.into_iter().map(|line| under_usual_paths(&world, &line)).collect::<Vec<_>>()
+        });
+        let asked = stored.chain(self.keycloak.iter().flat_map(Twin::log));
         let unexpected: Vec<String> = asked.filter(|line| template(line).is_none()).collect();
         assert!(unexpected.is_empty(), "in the world {:?} twins were asked {unexpected:#?}", self.place);
     }
+}
+
+/// Each lies where the settings say.
+fn collections(settings: &[(&str, &str)]) -> Crud {
+    let mut crud = Crud::default();
+    for &(name, path) in settings {
+        match name {
+            "USERS_CRUD_ENDPOINT" => crud.path = path.to_owned(),
+            "UMS_CONFIG_CRUD_ENDPOINT" => crud.groups().path = path.to_owned(),
+            _ => {}
+        }
+    }
+    crud
 }
 
 /// Its keys are made beforehand, since that may take longer than somebody would wait for an answer.

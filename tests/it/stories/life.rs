@@ -54,6 +54,43 @@ async fn a_person_is_made_logs_in_moves_is_blocked_and_goes() {
 }
 
 #[tokio::test]
+async fn the_collections_may_be_called_otherwise() {
+    for place in Place::CRUD {
+        let settings = [("USERS_CRUD_ENDPOINT", "/v2/people"), ("UMS_CONFIG_CRUD_ENDPOINT", "/people-groups")];
+        let world = &World::with(place, &settings).await;
+        let before = world.people();
+        let guests = json!({ "userGroup": "guests", "label": "Guests", "crudSchema": {} });
+        let group = format!("/ums-config/{}", world.post("/ums-config/", guests).await.is(200).id());
+        assert_eq!(world.get(&group).await.is(200).text("userGroup"), "guests");
+        let ada = json!({ "userGroup": "guests", "email": "ada@example.org", "password": PASSWORD });
+        let id = world.post("/users/", ada).await.is(200).id();
+        let path = format!("/users/{id}");
+        world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
+        assert_eq!(world.get("/users/count?userGroup=guests").await.is(200).body, json!(1));
+        let changed = world.patch(&path, json!({ "$set": { "email": "countess@example.org" } })).await.is(200);
+        assert_eq!(world.get("/users/?userGroup=guests").await.is(200).body, json!([changed.body]));
+        world.nobody().logs_in("countess@example.org", PASSWORD).await.is(200);
+
+        let to = |state: &str| json!([{ "filter": { "userGroup": "guests" }, "stateTo": state }]);
+        assert_eq!(world.post("/users/state", to("TRASH")).await.is(200).body, json!(1));
+        world.nobody().logs_in("countess@example.org", PASSWORD).await.refuses(401, "login-refused");
+        world.post(&format!("{path}/restore"), json!({})).await.is(204);
+        assert_eq!(world.get(&path).await.is(200).text("email"), "countess@example.org");
+        world.delete(&group).await.refuses(409, "group-in-use");
+        world.delete(&path).await.is(204);
+        world.delete(&group).await.is(204);
+        let gone = json!({ "userGroup": "guests", "email": "eve@example.org" });
+        world.post("/users/", gone).await.refuses(400, "group-unknown");
+        world.settled().await;
+        world.is_as(&before);
+        let asked = world.store().log();
+        let elsewhere =
+            |line: &&String| [" /v2/people/", " /people-groups/", " /roles/"].iter().all(|path| !line.contains(path));
+        assert_eq!(asked.iter().find(elsewhere), None);
+    }
+}
+
+#[tokio::test]
 async fn a_username_is_a_name_to_log_in_with_for_as_long_as_one_has_it() {
     everywhere(async |world| {
         let ada = json!({ "userGroup": "users", "email": "ada@example.org", "username": "ada", "password": PASSWORD });

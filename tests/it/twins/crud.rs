@@ -54,7 +54,7 @@ pub enum Flavour {
 
 pub struct Crud {
     /// `/users`
-    pub path: &'static str,
+    pub path: String,
     pub rows: BTreeMap<String, Row>,
     pub fields: BTreeMap<&'static str, Kind>,
     /// Fields that no row may lack.
@@ -110,7 +110,7 @@ impl Default for Crud {
 impl Crud {
     fn of(path: &str, fields: BTreeMap<&'static str, Kind>, required: &[&'static str], unique: &'static str) -> Self {
         Self {
-            path,
+            path: path.to_owned(),
             rows: BTreeMap::new(),
             fields,
             required: required.to_vec(),
@@ -164,8 +164,8 @@ impl Model for Crud {
             let rest = asked.path.strip_prefix(path)?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
         };
-        let Some(rest) = below(self.path) else {
-            if let Some(other) = self.beside.iter_mut().find(|other| below(other.path).is_some()) {
+        let Some(rest) = below(&self.path) else {
+            if let Some(other) = self.beside.iter_mut().find(|other| below(&other.path).is_some()) {
                 return other.answer(asked);
             }
             return match asked.path.as_str() {

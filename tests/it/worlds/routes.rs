@@ -1,5 +1,7 @@
 //! The requests that a twin expects of us, by method and route template: everything else would be a mistake of ours.
 
+use crate::twins::crud::Crud;
+
 const CRUD: &[&str] = &[
     "GET /users/",
     "GET /users/schema",
@@ -45,6 +47,14 @@ const KEYCLOAK: &[&str] = &[
 /// The template of a line of a twin's log; nothing for a request that nobody should send.
 pub fn template(line: &str) -> Option<&'static str> {
     CRUD.iter().chain(KEYCLOAK).find(|template| fits(template, line)).copied()
+}
+
+/// The line of a log, as though the collections of users and groups lay where they do by default.
+pub fn under_usual_paths(crud: &Crud, line: &str) -> String {
+    let usual = [(&crud.path, "/users"), (&crud.beside[0].path, "/ums-config")];
+    let (method, path) = line.split_once(' ').unwrap();
+    let below = |(of, to): &(&String, &str)| Some(format!("{method} {to}/{}", path.strip_prefix(&format!("{of}/"))?));
+    usual.iter().find_map(below).unwrap_or_else(|| line.to_owned())
 }
 
 fn fits(template: &str, line: &str) -> bool {
