@@ -1,15 +1,17 @@
 //! The world of one cell: the subject, the bystanders, and what must be true of them after a report and after asking again.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use user_manager::{
-    clock::Clock,
     outcome::{Failure, Outcome},
     query::Filter,
     store::{Landed, Store, Write, crud_service::CrudService},
-    users::{METADATA, Revision, State, UserId},
+    users::{Change, METADATA, Revision, State, UserId},
 };
 
-use super::{Case, Kind, Reply};
+use super::{
+    Case, Kind, Reply,
+    documents::{ADA, Documents},
+};
 use crate::{
     plane_d::{Moment, Play, patience},
     twins::{
@@ -20,8 +22,11 @@ use crate::{
 };
 
 const SUBJECT: &str = "650000000000000000000001";
+/// Of an earlier insert that was given up.
+const FENCE: &str = "650000000000000000000009";
 
 pub struct Scene {
+    pub documents: Documents,
     case: Case,
     pub twin: Twin<Crud>,
     pub healthy: CrudService,
@@ -37,8 +42,8 @@ macro_rules! ensure {
 }
 
 impl Scene {
-    pub async fn of(case: Case) -> Self {
-        let mut crud = Crud::default();
+    pub async fn of(documents: Documents, case: Case) -> Self {
+        let mut crud = documents.crud();
         let others = [
             ("PUBLIC", "ada2@example.org", "ada2"),
             ("PUBLIC", "ADA@example.org", "Ada"),
@@ -46,25 +51,23 @@ impl Scene {
             ("TRASH", "ada@example.or", "ad"),
             ("DELETED", "da@example.org", "adaa"),
         ];
-        for (n, (state, email, username)) in others.into_iter().enumerate() {
-            let fields = json!({ "userGroup": "staff", "email": email, "username": username, "name": "Ada" });
-            crud.put(&format!("65000000000000000000000{}", n + 2), state, fields);
+        for (n, (state, name, username)) in others.into_iter().enumerate() {
+            let fields = documents.document(name, username);
+            crud.put(&format!("65000000000000000000000{}", n + 2), state, Value::Object(fields));
         }
         if case == Case::ListMany {
             for n in 0..200 {
-                crud.put(&format!("{:024x}", 0x66 + n), "PUBLIC", json!({ "userGroup": "crowd", "name": "N" }));
+                crud.put(&format!("{:024x}", 0x66 + n), "PUBLIC", documents.one_of_a_crowd(n));
             }
         }
-        let fence = json!({ "userGroup": "__fence" });
-        // It bears the name that is listed, and is nobody.
         if matches!(case, Case::List | Case::ListMany | Case::Count) {
-            crud.put("650000000000000000000009", "DELETED", json!({ "userGroup": "__fence", "name": "Ada" }));
+            crud.put(FENCE, "DELETED", documents.fence(FENCE));
         }
         match case {
-            Case::InsertClosed | Case::CloseAgain => crud.put(SUBJECT, "DELETED", fence),
+            Case::InsertClosed | Case::CloseAgain => crud.put(SUBJECT, "DELETED", documents.fence(SUBJECT)),
             Case::Insert | Case::InsertTaken | Case::Close | Case::CloseOverLate => {}
             Case::GetNobody | Case::DeleteNobody => {}
-            _ => crud.put(SUBJECT, "PUBLIC", Value::Object(Case::Insert.fields())),
+            _ => crud.put(SUBJECT, "PUBLIC", Value::Object(documents.document(ADA, "ada"))),
         }
         let text = |row: &Row| row["updatedAt"].as_str().unwrap().to_owned();
         let at = match case {
@@ -72,8 +75,9 @@ impl Scene {
             _ => crud.rows.get(SUBJECT).map(text),
         };
         let twin = Twin::start(crud).await;
-        let healthy = CrudService::new(&twin.url(), "/users", &patience(30_000), Clock::system()).unwrap();
+        let healthy = documents.driver(&twin.url(), &patience(30_000));
         let mut scene = Self {
+            documents,
             case,
             twin,
             healthy,
@@ -94,12 +98,13 @@ impl Scene {
         match self.case {
             Case::CloseOverLate => {
                 self.twin.plan(cut(2)).await;
-                let sent = self.healthy.insert(&self.id, &self.case.fields(), "tester").await;
+                let sent = self.healthy.insert(&self.id, &self.fields(), "tester").await;
                 assert!(matches!(sent, Err(Failure::Unknown(_))), "{sent:?}");
             }
             Case::TouchOverLate => {
                 self.twin.plan(cut(1)).await;
-                let sent = self.healthy.change(&self.id, &self.at, &Case::ChangeField.change(), "tester").await;
+                let sent =
+                    self.healthy.change(&self.id, &self.at, &self.documents.change(Case::ChangeField), "tester").await;
                 assert!(matches!(sent, Err(Failure::Unknown(_))), "{sent:?}");
             }
             _ => return,
@@ -143,7 +148,7 @@ impl Scene {
     }
 
     fn check_value(&self, reply: &Reply, now: Option<&Row>, lied: bool) -> Result<(), String> {
-        let user = now.filter(|row| !is_fence(row));
+        let user = now.filter(|row| !self.is_fence(row));
         match reply {
             Reply::Nothing => match self.case.kind() {
                 Kind::Insert => ensure!(user.is_some_and(|row| self.inserted(row)), "inserted, but there is {now:?}"),
@@ -152,9 +157,9 @@ impl Scene {
             },
             Reply::Landed(Landed::There) => ensure!(user.is_some(), "there, but there is {now:?}"),
             Reply::Landed(Landed::Never) => {
-                ensure!(now.is_some_and(is_fence), "closed, but there is {now:?}");
+                ensure!(now.is_some_and(|row| self.is_fence(row)), "closed, but there is {now:?}");
                 self.twin.land_late();
-                ensure!(self.now().as_ref().is_some_and(is_fence), "closed, but it landed");
+                ensure!(self.now().as_ref().is_some_and(|row| self.is_fence(row)), "closed, but it landed");
             }
             Reply::User(found) => {
                 let found = found.as_ref().map(|user| &user.document);
@@ -186,7 +191,7 @@ impl Scene {
             self.twin.land_late();
         }
         let found = self.healthy.get(&self.id, &Filter::Everything).await.map_err(sure)?.map(|user| user.document);
-        let now = self.now().filter(|row| !is_fence(row));
+        let now = self.now().filter(|row| !self.is_fence(row));
         ensure!(found == now, "the probe says {found:?}, there is {now:?}");
         if moment == Moment::BeforeFence {
             self.twin.land_late();
@@ -206,8 +211,8 @@ impl Scene {
 
     async fn close_and_undo(&self) -> Result<(), String> {
         let sure = |error: Failure| error.sentence().to_owned();
-        let there = self.now().is_some_and(|row| !is_fence(&row));
-        let landed = self.healthy.close(&self.id, &self.case.fields()).await.map_err(sure)?;
+        let there = self.now().is_some_and(|row| !self.is_fence(&row));
+        let landed = self.healthy.close(&self.id, &self.fields()).await.map_err(sure)?;
         ensure!((landed == Landed::There) == there, "the fence says {landed:?}, there is {:?}", self.now());
         let closed = self.now();
         self.twin.land_late();
@@ -215,11 +220,11 @@ impl Scene {
         // The undo, which touches no fence.
         self.healthy.delete(&self.id, State::Public).await.map_err(sure)?;
         let left = self.now();
-        ensure!(left == closed.filter(is_fence), "the undo left {left:?}");
+        ensure!(left == closed.filter(|row| self.is_fence(row)), "the undo left {left:?}");
         let found = self.healthy.get(&self.id, &Filter::Everything).await.map_err(sure)?;
         ensure!(found.is_none(), "the fence row was taken for somebody: {found:?}");
         if landed == Landed::Never {
-            let again = self.healthy.insert(&self.id, &Case::Insert.fields(), "tester").await;
+            let again = self.healthy.insert(&self.id, &self.documents.fields(Case::Insert), "tester").await;
             ensure!(matches!(again, Err(Failure::NotDone(_))), "inserted over the fence: {again:?}");
         }
         Ok(())
@@ -251,7 +256,8 @@ impl Scene {
             user = *now;
         }
         let original = self.subject.clone().unwrap_or_default();
-        let change = if self.case == Case::TouchOverLate { Case::ChangeField.change() } else { self.case.change() };
+        let change =
+            if self.case == Case::TouchOverLate { self.documents.change(Case::ChangeField) } else { self.change() };
         if !change.is_empty() && change.shows_in(&user.document) {
             let inverse = change.inverse(&original);
             let back = self.healthy.change(&self.id, &user.revision, &inverse, "tester").await.map_err(sure)?;
@@ -264,12 +270,20 @@ impl Scene {
     /// Who is found, in this order.
     fn meant(&self) -> Vec<String> {
         let world = self.twin.world();
-        let found = |row: &&Row| match self.case {
-            Case::Find => row["email"] == "ada@example.org" || row["username"] == "ada.2",
-            Case::ListMany => !is_fence(row),
-            _ => !is_fence(row) && row["name"] == "Ada",
-        };
-        world.rows.values().filter(found).map(|row| row["_id"].as_str().unwrap().to_owned()).collect()
+        let meant = world.rows.values().filter(|row| self.documents.means(self.case, row));
+        meant.map(|row| row["_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn is_fence(&self, row: &Row) -> bool {
+        self.documents.is_fence(row)
+    }
+
+    fn fields(&self) -> Row {
+        self.documents.fields(self.case)
+    }
+
+    fn change(&self) -> Change {
+        self.documents.change(self.case)
     }
 
     /// Something else than the method's own call may land.
@@ -278,17 +292,13 @@ impl Scene {
     }
 
     fn inserted(&self, row: &Row) -> bool {
-        row["__STATE__"] == "PUBLIC" && self.case.fields().iter().all(|(field, value)| row.get(field) == Some(value))
+        row["__STATE__"] == "PUBLIC" && self.fields().iter().all(|(field, value)| row.get(field) == Some(value))
     }
 
     fn written(&self, row: &Row) -> bool {
         let state = self.case.state().is_none_or(|state| row["__STATE__"] == state.as_str());
-        state && self.case.change().shows_in(row) && row["updaterId"] == "tester"
+        state && self.change().shows_in(row) && row["updaterId"] == "tester"
     }
-}
-
-fn is_fence(row: &Row) -> bool {
-    row["userGroup"] == "__fence"
 }
 
 /// With the state, without the other metadata.
