@@ -159,6 +159,23 @@ async fn a_random_password_is_made_where_none_counts_and_the_provider_wants_one(
 }
 
 #[tokio::test]
+async fn whoever_is_registered_without_a_password_gets_one_of_the_length_that_is_set() {
+    for place in Place::KEYCLOAK {
+        for setting in ["false", "true"] {
+            let world = World::with(place, &[("RANDOM_PWD_GEN", setting), ("RANDOM_PWD_LENGTH", "40")]).await;
+            let id = world.post(LATER, ada()).await.is(200).id();
+            world.post("/users/register", json!({ "_id": id })).await.is(204);
+            let people = world.people();
+            let identity = people.users[&id]["authUserId"].as_str().unwrap();
+            let password = people.identities[identity]["password"].as_str().unwrap();
+            assert_eq!(password.len(), 40, "{password}");
+            world.nobody().logs_in("ada@example.org", password).await.is(200);
+            world.settled().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_state_may_be_given_with_a_new_person_where_that_is_set() {
     for place in Place::ALL {
         let world = World::with(place, &[("CREATE_WITH_STATE", "true")]).await;

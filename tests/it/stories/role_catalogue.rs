@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::worlds::{PASSWORD, Place, World, everywhere, within};
+use crate::{
+    twins::fault::{Fault, Lasts, Plan},
+    worlds::{PASSWORD, People, Place, World, everywhere, within},
+};
 
 async fn role(world: &World, id: &str, permissions: &[&str]) -> String {
     let role = json!({ "roleId": id, "name": id, "permissions": permissions });
@@ -42,6 +45,41 @@ async fn what_a_role_gives_holds_as_long_as_it_gives_it() {
         assert_eq!(world.get("/roles/").await.is(200).body, json!([shown.body]));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_change_of_roles_that_fails_leaves_the_old_ones_and_what_they_give() {
+    let failed = Fault::Status { status: 500, done: false, wait: None };
+    let refused = Fault::Status { status: 403, done: false, wait: None };
+    let set = json!({ "$set": { "roles": ["writers"], "email": "writer@example.org" } });
+    everywhere(async |world| {
+        role(world, "readers", &["users:read"]).await;
+        role(world, "writers", &["users:write"]).await;
+        let reader = asker(world, "reader@example.org", &["readers"]).await;
+        let target = format!("/users/{}", reader.id);
+        let before = world.people();
+        for fault in [failed, refused] {
+            if let Some(crud) = &world.crud {
+                crud.plan(Plan::on("PATCH", "/users/", fault).lasting(Lasts::EachTime)).await;
+                fails(world, &target, &set, &before).await;
+            }
+            if let Some(keycloak) = &world.keycloak {
+                keycloak.plan(Plan::on("PUT", "/users/", fault).lasting(Lasts::EachTime)).await;
+                fails(world, &target, &set, &before).await;
+            }
+            reader.get(&target).await.is(200);
+            reader.patch(&target, json!({ "$set": { "name": "x" } })).await.refuses(403, "permission-required");
+        }
+    })
+    .await;
+}
+
+/// The change is answered with a 500, and when the other systems are well again everything is as before.
+async fn fails(world: &World, target: &str, change: &Value, before: &People) {
+    world.patch(target, change.clone()).await.is(500);
+    world.mend().await;
+    world.settled().await;
+    world.is_as(before);
 }
 
 #[tokio::test]

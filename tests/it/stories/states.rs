@@ -125,6 +125,47 @@ async fn a_soft_delete_that_is_cut_off_stands_in_trash_and_asking_again_goes_on(
 }
 
 #[tokio::test]
+async fn a_soft_delete_is_resumed_by_asking_again_whichever_call_to_the_store_failed() {
+    let failed = Fault::Status { status: 500, done: false, wait: None };
+    within(&Place::CRUD, async |world| {
+        let mut told_so = Vec::new();
+        for nth in 1.. {
+            let id = world.user(&format!("person-{nth}@example.org")).await;
+            let identity = world.people().users[&id]["authUserId"].as_str().unwrap().to_owned();
+            let path = format!("/users/{id}/soft-delete");
+            world.store().plan(Plan::nth(nth, failed, Lasts::On)).await;
+            let told = world.post(&path, json!({})).await;
+            let (struck, then) = (world.store().struck(), world.people());
+            world.mend().await;
+            if struck == 0 {
+                told.is(204);
+                break;
+            }
+            let told = told.is(500);
+            let state = then.users[&id]["__STATE__"].as_str().unwrap();
+            let may_log_in = then.identities.get(&identity).is_some_and(|identity| identity["enabled"] == true);
+            match told.code() {
+                "upstream-failed" => assert_eq!((state, may_log_in), ("PUBLIC", true), "call {nth}"),
+                "resumable" => assert!(["TRASH", "DELETED"].contains(&state) && !may_log_in, "call {nth}: {state}"),
+                code => assert_eq!(code, "outcome-pending", "call {nth}"),
+            }
+            if told.code() != "outcome-pending" {
+                let sentence = told.message();
+                assert!(sentence.contains(": CRUD ") && sentence.ends_with(" with a 500 status code"), "{sentence}");
+            }
+            told_so.push(told.code().to_owned());
+            world.post(&path, json!({})).await.is(204);
+            world.settled().await;
+            assert_eq!(stands(world, &id), is("DELETED", None), "call {nth}");
+        }
+        for code in ["upstream-failed", "outcome-pending", "resumable"] {
+            assert!(told_so.iter().any(|told| told == code), "{told_so:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_soft_delete_that_the_provider_fails_stands_in_trash_and_goes_on_by_itself() {
     within(&Place::KEYCLOAK, async |world| {
         let id = world.user("ada@example.org").await;
