@@ -4,6 +4,7 @@ pub mod gate;
 pub mod login;
 pub mod people;
 mod provider;
+pub mod sessions;
 pub mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,8 @@ pub struct Caller {
     /// The caller's own user and identity, where he is a person.
     pub user: Option<UserId>,
     pub identity: Option<AuthUserId>,
+    /// The session in which he asks, where he asks in one.
+    pub session: Option<String>,
     pub permissions: Permissions,
     /// ANDed to every read and to the first read of every change.
     pub rows: Filter,
@@ -49,6 +52,7 @@ impl Caller {
             },
             user: None,
             identity: None,
+            session: None,
             permissions: Permissions(vec![ADMIN.to_owned()]),
             rows: Filter::Everything,
             operation: Arc::default(),

@@ -4,6 +4,7 @@
 mod body;
 mod conditions;
 mod events;
+mod form;
 mod frame;
 mod groups;
 mod health;
@@ -12,6 +13,7 @@ mod keyed;
 mod operations;
 mod roles;
 pub mod server;
+mod sessions;
 mod target;
 mod tokens;
 mod users;
@@ -25,7 +27,7 @@ use axum::{
     extract::Request,
     middleware::from_fn,
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 use crate::{
@@ -62,7 +64,10 @@ impl Api {
 /// Without `SERVICE_PREFIX` and closing slashes: the frame takes them off.
 fn routes(app: Arc<App>) -> Router {
     Router::new()
-        .route("/oauth/token", post(tokens::log_in))
+        .route("/oauth/token", post(tokens::token))
+        .route("/oauth/revoke", post(tokens::revoke))
+        .route("/refreshtoken", post(tokens::refresh))
+        .route("/logout", post(tokens::log_out))
         .route("/.well-known/jwks.json", get(tokens::key_set))
         .route(USERS, get(users::list).post(users::create))
         .route("/users/count", get(users::count))
@@ -73,6 +78,10 @@ fn routes(app: Arc<App>) -> Router {
         .route("/users/{id}/soft-delete", post(users::soft_delete))
         .route("/users/{id}/restore", post(users::restore))
         .route("/users/me/change-password", post(users::change_password))
+        .route("/users/me/sessions", get(sessions::list_own).delete(sessions::end_all_own))
+        .route("/users/me/sessions/{sid}", delete(sessions::end_own))
+        .route("/users/{id}/sessions", get(sessions::list).delete(sessions::end_all))
+        .route("/users/{id}/sessions/{sid}", delete(sessions::end))
         .route("/ums-config", get(groups::list).post(groups::create))
         .route("/ums-config/count", get(groups::count))
         .route("/ums-config/{id}", get(groups::get).patch(groups::update).delete(groups::delete))

@@ -9,7 +9,10 @@ use std::{
 };
 
 use crate::{
-    access::tokens::{self, Tokens},
+    access::{
+        sessions::{Lengths, Sessions},
+        tokens::{self, Tokens},
+    },
     clock::Clock,
     config::{self, Config, Expiry},
     error::{Error, kept::Kept, reply::Frame},
@@ -40,6 +43,8 @@ const TEND_EVERY: Duration = Duration::from_secs(10);
 const CHAIN_KEY: &str = "journal-chain-key";
 /// Under this name the key lies that makes codes of idempotency keys.
 const CODES_KEY: &str = "idempotency-codes-key";
+/// Under this name the key lies of which refresh tokens are made.
+const SESSIONS_KEY: &str = "refresh-token-key";
 
 pub struct App {
     pub config: Arc<Config>,
@@ -50,6 +55,7 @@ pub struct App {
     pub groups: Groups,
     pub codes: Codes,
     pub tokens: Tokens,
+    pub sessions: Sessions,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
     pub health: Health,
@@ -135,7 +141,14 @@ impl App {
             attention_after: config.attention_after,
         };
         let codes = Codes::new(&state.get_or_put(CODES_KEY, random_key()?).await?, config.idempotency_ttl);
+        let lengths = Lengths {
+            idle: config.token.refresh_idle,
+            most: config.token.session_max,
+            grace: config.token.refresh_grace,
+        };
+        let sessions = Sessions::new(&state.get_or_put(SESSIONS_KEY, random_key()?).await?, lengths);
         Ok(Self {
+            sessions,
             clock: systems.clock.clone(),
             sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits, interrupted(&config)),
             codes,

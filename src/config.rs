@@ -172,6 +172,9 @@ pub struct Token {
     pub issuer: Option<String>,
     pub audience: String,
     pub access_ttl: Duration,
+    pub refresh_idle: Duration,
+    pub session_max: Duration,
+    pub refresh_grace: Duration,
 }
 
 #[derive(Debug, Clone)]

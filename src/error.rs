@@ -2,6 +2,7 @@
 //! Knows nothing of where an error came from; another system's body, address or value never gets in here.
 
 pub mod kept;
+pub mod oauth;
 pub mod reply;
 
 use axum::http::StatusCode;
@@ -116,6 +117,9 @@ pub enum Code {
     PersonAbove,
     OwnRecord,
     LoginRefused,
+    RefreshRefused,
+    UnsupportedGrantType,
+    SessionNotFound,
     Busy,
     UpstreamFailed,
     UpstreamRefused,
@@ -197,6 +201,9 @@ impl Code {
             Self::PersonAbove => ("person-above", S::FORBIDDEN),
             Self::OwnRecord => ("own-record", S::FORBIDDEN),
             Self::LoginRefused => ("login-refused", S::UNAUTHORIZED),
+            Self::RefreshRefused => ("refresh-refused", S::UNAUTHORIZED),
+            Self::UnsupportedGrantType => ("unsupported-grant-type", S::BAD_REQUEST),
+            Self::SessionNotFound => ("session-not-found", S::NOT_FOUND),
             Self::Busy => ("busy", S::SERVICE_UNAVAILABLE),
             Self::UpstreamFailed => ("upstream-failed", S::INTERNAL_SERVER_ERROR),
             Self::UpstreamRefused => ("upstream-refused", S::INTERNAL_SERVER_ERROR),

@@ -38,10 +38,19 @@ pub enum Login {
         /// issue, so that a password changed while the token is being made ends it like any other.
         at_ms: i64,
     },
-    /// The provider's own token.
-    Token { access_token: SecretString, expires_at_ms: i64 },
+    /// The provider's own tokens.
+    Token { access_token: SecretString, expires_at_ms: i64, refresh_token: Option<SecretString> },
     /// One answer for wrong, unknown, blocked and locked.
     Refused,
+}
+
+/// A session at the provider. Times in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TheirSession {
+    pub id: String,
+    pub address: Option<String>,
+    pub began_ms: i64,
+    pub used_ms: i64,
 }
 
 /// What our own token's holder may do at this moment.
@@ -112,6 +121,27 @@ pub trait Identity: Send + Sync + 'static {
 
     /// `name` is a username or an e-mail.
     async fn log_in(&self, name: &str, password: &SecretString) -> Outcome<Login>;
+
+    /// New tokens for a refresh token of the provider's. Where those are good once, a repeat ends the session: nobody sends
+    /// one again whose answer was lost.
+    async fn refresh(&self, _token: &SecretString) -> Outcome<Login> {
+        Ok(Login::Refused)
+    }
+
+    /// Ends the session of a refresh token of the provider's (RFC 7009); done when there is none.
+    async fn revoke(&self, _token: &SecretString) -> Outcome<()> {
+        Ok(())
+    }
+
+    /// The provider's sessions of an account.
+    async fn sessions(&self, _id: &AuthUserId) -> Outcome<Vec<TheirSession>> {
+        Ok(Vec::new())
+    }
+
+    /// Ends one of them; done when there is none.
+    async fn end_session(&self, _session: &str) -> Outcome<()> {
+        Ok(())
+    }
 
     /// Of a token of ours; `None` when the account is gone. A provider with tokens of its own has nothing to say.
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>>;

@@ -1,5 +1,5 @@
 //! What has had its time goes, little by little: settled operations and events after `RETENTION`, answers under idempotency
-//! keys after `IDEMPOTENCY_TTL`. Must not know how any of it lies in the state.
+//! keys after `IDEMPOTENCY_TTL`, sessions that lapsed at once. Must not know how any of it lies in the state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,5 +45,6 @@ pub async fn forget(app: &App) -> Result<bool, Error> {
         answered_before_ms: app.codes.forgotten_before_ms(now_ms),
         most: BATCH,
     };
-    app.journal.ledger().forget(older).await
+    let more = app.journal.ledger().forget(older).await?;
+    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more)
 }

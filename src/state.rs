@@ -3,10 +3,12 @@
 
 pub mod journal;
 pub mod ledger;
+pub mod sessions;
 pub mod sqlite;
 
 pub use journal::Journal;
 pub use ledger::Ledger;
+pub use sessions::SessionStore;
 
 use std::{sync::Arc, time::Duration};
 

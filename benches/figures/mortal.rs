@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 use user_manager::state::{
-    Error, Journal, Ledger,
+    Error, Journal, Ledger, SessionStore,
     journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
 };
 
@@ -119,5 +119,9 @@ impl Journal for Mortal {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.inner.sessions()
     }
 }

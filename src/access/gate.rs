@@ -110,6 +110,9 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
             return Err(Error::new(Code::PasswordChangeRequired, sentence));
         }
     }
+    if !app.sessions.stands(app, &claims).await? {
+        return Err(revoked());
+    }
     let person = app.tokens.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
     let arrival = parts.extensions.get::<Arrival>();
     let arrival = arrival.ok_or_else(|| crate::error::internal("a request did not come through the frame"))?;
@@ -123,6 +126,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         },
         user: Some(person.user),
         identity: Some(claims.subject.clone()),
+        session: claims.session.clone(),
         permissions: person.permissions,
         rows: Filter::Everything,
         operation: arrival.operation.clone(),
@@ -131,7 +135,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
 }
 
 /// RFC 6750 2.1; the name of the scheme in any case (RFC 9110 11.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let required = || Error::new(Code::TokenRequired, "A bearer token is required");
     let value = headers.get(AUTHORIZATION).ok_or_else(required)?;
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(required)?;

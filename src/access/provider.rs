@@ -114,6 +114,7 @@ fn judge(token: &str, algorithm: Algorithm, key: &DecodingKey, issuer: &Issuer) 
     let issued_ms = milliseconds(claims.iat.unwrap_or_default());
     Ok(Claims {
         subject: claims.sub,
+        session: claims.sid,
         door: Door::Provider,
         issued_ms,
         not_before_ms: claims.nbf.map_or(issued_ms, milliseconds),
@@ -157,6 +158,8 @@ struct TheirClaims {
     #[serde(default)]
     aud: Audience,
     azp: Option<String>,
+    /// OpenID Connect Front-Channel Logout 1.0, 3.
+    sid: Option<String>,
     /// Keycloak's own word for what kind of token this is.
     typ: Option<String>,
     /// A NumericDate may have a fraction (RFC 7519 2).
@@ -231,6 +234,7 @@ mod tests {
     fn an_access_token_for_our_client_is_taken() {
         let expected = Claims {
             subject: "id-1".to_owned(),
+            session: None,
             door: Door::Provider,
             issued_ms: NOW * 1000,
             not_before_ms: NOW * 1000,

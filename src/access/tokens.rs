@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{Permissions, people::People, provider::Provider};
 use crate::{
-    clock::{self, Clock},
+    clock::Clock,
     error::{self, Code, Error},
     identity::Identity,
     state::Keys,
@@ -65,6 +65,8 @@ pub struct Settings {
 pub struct Claims {
     /// `authUserId`.
     pub subject: String,
+    /// In which it was made; a token of the provider may have none.
+    pub session: Option<String>,
     pub door: Door,
     /// Milliseconds since 1970.
     pub issued_ms: i64,
@@ -78,6 +80,21 @@ pub enum Door {
     Ours,
     /// The identity provider, which alone knows whether the session still lives.
     Provider,
+}
+
+/// For whom and in which session a token is made. Times in milliseconds since 1970.
+#[derive(Debug)]
+pub struct Grant<'a> {
+    pub subject: &'a str,
+    pub session: &'a str,
+    /// When he had shown who he is, or his session was refreshed.
+    pub at_ms: i64,
+    /// The token does not outlive this.
+    pub ends_ms: i64,
+    /// A UUID of version 7 with the time above.
+    pub id: Uuid,
+    pub user: &'a UserId,
+    pub permissions: &'a Permissions,
 }
 
 /// A token just made.
@@ -125,22 +142,25 @@ impl Tokens {
         })
     }
 
-    /// A token for the person who has shown who he is, at that time.
-    pub fn issue(&self, subject: &str, at_ms: i64, user: &UserId, permissions: &Permissions) -> Result<Issued, Error> {
-        let now = self.clock.now_ms();
-        let expires = now / 1000 + i64::try_from(self.settings.ttl.as_secs()).unwrap_or_default();
+    /// The same token for the same grant.
+    pub fn issue(&self, grant: &Grant<'_>) -> Result<Issued, Error> {
+        // In whole seconds; never from later on than now, though a session may have begun in the next millisecond.
+        let from = grant.at_ms.min(self.clock.now_ms()) / 1000;
+        let until = from + i64::try_from(self.settings.ttl.as_secs()).unwrap_or_default();
+        let expires = until.min(grant.ends_ms / 1000);
         let header =
             Header { typ: Some(TYPE.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         let claims = OurClaims {
             iss: self.settings.issuer.clone(),
-            sub: subject.to_owned(),
+            sub: grant.subject.to_owned(),
             aud: self.settings.audience.clone(),
             exp: expires,
-            iat: at_ms / 1000,
-            nbf: now / 1000,
-            jti: clock::uuid(at_ms),
-            user_id: user.as_str().to_owned(),
-            permissions: permissions.0.clone(),
+            iat: grant.at_ms / 1000,
+            nbf: from,
+            jti: grant.id,
+            sid: grant.session.to_owned(),
+            user_id: grant.user.as_str().to_owned(),
+            permissions: grant.permissions.0.clone(),
         };
         let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(error::internal)?;
         Ok(Issued { token: token.into(), expires_ms: expires * 1000 })
@@ -151,6 +171,15 @@ impl Tokens {
     /// # Errors
     /// `token-invalid`, not which of all that must hold; `token-expired`; what kept us from the provider's keys.
     pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Error> {
+        let claims = self.verify_expired(token).await?;
+        if self.clock.now_ms() >= claims.expires_ms.saturating_add(skew_ms(claims.door)) {
+            return Err(Error::new(Code::TokenExpired, "The token has expired"));
+        }
+        Ok(claims)
+    }
+
+    /// The same of one that may have expired: what a session is refreshed with.
+    pub async fn verify_expired(&self, token: &str) -> Result<Arc<Claims>, Error> {
         let fingerprint = sha256(token.as_bytes());
         let claims = match self.verified.get(&fingerprint) {
             Some(claims) => {
@@ -163,18 +192,15 @@ impl Tokens {
                 claims
             }
         };
-        let now = self.clock.now_ms();
-        let skew = match claims.door {
-            Door::Ours => 0,
-            Door::Provider => super::provider::SKEW_MS,
-        };
-        if now < claims.not_before_ms.saturating_sub(skew) {
+        if self.clock.now_ms() < claims.not_before_ms.saturating_sub(skew_ms(claims.door)) {
             return Err(invalid());
         }
-        if now >= claims.expires_ms.saturating_add(skew) {
-            return Err(Error::new(Code::TokenExpired, "The token has expired"));
-        }
         Ok(claims)
+    }
+
+    /// Whether sessions are ours, and not the identity provider's.
+    pub fn are_ours(&self) -> bool {
+        self.provider.is_none()
     }
 
     /// Our public key, for others to verify our tokens (RFC 7517, RFC 8037).
@@ -217,11 +243,20 @@ impl Tokens {
         }
         Ok(Claims {
             subject: claims.sub,
+            session: Some(claims.sid),
             door: Door::Ours,
             issued_ms,
             not_before_ms: claims.nbf * 1000,
             expires_ms: claims.exp * 1000,
         })
+    }
+}
+
+/// By how much the clock of whoever made the token may differ from ours.
+fn skew_ms(door: Door) -> i64 {
+    match door {
+        Door::Ours => 0,
+        Door::Provider => super::provider::SKEW_MS,
     }
 }
 
@@ -258,6 +293,8 @@ struct OurClaims {
     /// A UUID of version 7: it carries the milliseconds that `iat`, whole seconds for the sake of other readers, drops.
     /// Without them a token made in the second of a change of password could not be told from one made before it.
     jti: Uuid,
+    /// The session; nobody else knows its refresh token.
+    sid: String,
     #[serde(rename = "userId")]
     user_id: String,
     /// For other services to read. We ask our own records each time.
@@ -274,7 +311,7 @@ fn thumbprint(x: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#).as_bytes()))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];
     sum.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     sum

@@ -1,6 +1,6 @@
 //! What stands in a request's target: ids in the path, parameters in the query.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Path, Request},
@@ -35,11 +35,14 @@ pub struct OfRole(pub UserId);
 /// The id of an operation, as we write them: lower case.
 pub struct OfOperation(pub String);
 
+/// The id of a session, which a provider may have given.
+pub struct OfSession(pub String);
+
 impl FromRequestParts<Arc<App>> for OfUser {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        let id = segment(parts, app, "id").await.and_then(|text| UserId::parse(&text));
         id.map(Self).ok_or_else(error::user_not_found)
     }
 }
@@ -48,7 +51,7 @@ impl FromRequestParts<Arc<App>> for OfGroup {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        let id = segment(parts, app, "id").await.and_then(|text| UserId::parse(&text));
         id.map(Self).ok_or_else(|| Collection::Groups.not_found())
     }
 }
@@ -57,7 +60,7 @@ impl FromRequestParts<Arc<App>> for OfRole {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let id = segment(parts, app).await.and_then(|text| UserId::parse(&text));
+        let id = segment(parts, app, "id").await.and_then(|text| UserId::parse(&text));
         id.map(Self).ok_or_else(|| Collection::Roles.not_found())
     }
 }
@@ -66,14 +69,24 @@ impl FromRequestParts<Arc<App>> for OfOperation {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let id = segment(parts, app).await.and_then(|text| uuid(&text));
+        let id = segment(parts, app, "id").await.and_then(|text| uuid(&text));
         id.map(Self).ok_or_else(|| Error::new(Code::OperationNotFound, "Operation not found"))
     }
 }
 
-/// The one variable segment of the path, decoded; nothing when it is not UTF-8.
-async fn segment(parts: &mut Parts, app: &Arc<App>) -> Option<String> {
-    Path::<String>::from_request_parts(parts, app).await.ok().map(|Path(text)| text)
+impl FromRequestParts<Arc<App>> for OfSession {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let id = segment(parts, app, "sid").await.filter(|text| !text.chars().any(char::is_control));
+        id.map(Self).ok_or_else(|| Error::new(Code::SessionNotFound, "The person has no such session"))
+    }
+}
+
+/// The variable segment of the path with that name, decoded; nothing when the path is not UTF-8.
+async fn segment(parts: &mut Parts, app: &Arc<App>, name: &str) -> Option<String> {
+    let Path(mut segments) = Path::<BTreeMap<String, String>>::from_request_parts(parts, app).await.ok()?;
+    segments.remove(name)
 }
 
 fn uuid(text: &str) -> Option<String> {

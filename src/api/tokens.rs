@@ -1,42 +1,152 @@
-//! `/oauth/token` and the keys to verify what it answers.
+//! `/oauth/token` and what follows it: refreshing, logging out; and what others need to verify our tokens.
+//!
+//! The seed's requests are JSON; the same routes take the forms of RFC 6749 and RFC 7009, and answer those as they say.
 
 use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::State,
-    http::{HeaderValue, header::CACHE_CONTROL},
-    response::Response,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, PRAGMA},
+    },
+    response::{IntoResponse, Response},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{
-    body::{Object, secret, text},
+    body::{self, Members, Object, Parsed, secret, text},
+    form::{Form, is_form},
     frame,
 };
 use crate::{
-    access::{gate::Arrival, login},
+    access::{
+        gate::{self, Allowed, Arrival, Own},
+        login,
+        sessions::{self, Opened, Way},
+    },
     app::App,
     clock::rfc3339,
-    error::Error,
+    error::{Code, Error, oauth},
 };
 
-/// `{"username","password"}`; further members are ignored, as the service that we replace does.
-pub async fn log_in(
-    State(app): State<Arc<App>>,
-    Extension(arrival): Extension<Arrival>,
-    Object(mut members): Object,
-) -> Result<Response, Error> {
+/// `{"username","password"}`, or the grants `password` and `refresh_token` as forms. Further members are ignored, as the
+/// service that we replace does.
+pub async fn token(State(app): State<Arc<App>>, Extension(arrival): Extension<Arrival>, request: Request) -> Response {
+    let (headers, bytes) = match body::read(request, &app).await {
+        Ok(read) => read,
+        Err(error) => return error.into_response(),
+    };
+    if is_form(&headers) {
+        return granted(&app, &arrival, &bytes).await.unwrap_or_else(oauth::told);
+    }
+    log_in(&app, &arrival, &headers, &bytes).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn log_in(app: &App, arrival: &Arrival, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Error> {
+    let Object(mut members) = Object::parse(headers, bytes)?;
     let name = text(&mut members, "username")?;
     let password = secret(&mut members, "password")?;
-    let issued = login::log_in(&app, &arrival, &name, &password).await?;
-    let answer = json!({ "accessToken": issued.token.expose_secret(), "expireAt": rfc3339(issued.expires_ms) });
-    Ok(cached(frame::json(&answer), "no-store"))
+    let opened = login::log_in(app, arrival, Way::Json, &name, &password).await?;
+    Ok(as_the_seed_has_it(&opened))
+}
+
+async fn granted(app: &App, arrival: &Arrival, bytes: &[u8]) -> Result<Response, Error> {
+    let mut form = Form::parse(bytes)?;
+    let opened = match form.text("grant_type")?.as_str() {
+        "password" => {
+            let name = form.text("username")?;
+            let password = form.secret("password")?;
+            login::log_in(app, arrival, Way::Form, &name, &password).await?
+        }
+        "refresh_token" => {
+            let token = form.secret("refresh_token")?;
+            sessions::refresh(app, arrival, Way::Form, &token, None).await?
+        }
+        _ => {
+            let message = "grant_type is password or refresh_token";
+            return Err(Error::new(Code::UnsupportedGrantType, message));
+        }
+    };
+    let seconds = (opened.expires_ms - app.clock.now_ms()).max(0) / 1000;
+    let mut answer = json!({
+        "access_token": opened.access_token.expose_secret(), "token_type": "Bearer", "expires_in": seconds,
+    });
+    if let Some(token) = &opened.refresh_token {
+        answer["refresh_token"] = token.expose_secret().into();
+    }
+    let mut response = cached(frame::json(&answer), "no-store");
+    // RFC 6749 5.1 asks for both.
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// `{"refreshToken"}`, beside the access token of the same session, which may have expired.
+pub async fn refresh(
+    State(app): State<Arc<App>>,
+    Extension(arrival): Extension<Arrival>,
+    headers: HeaderMap,
+    Object(mut members): Object,
+) -> Result<Response, Error> {
+    let token = secret(&mut members, "refreshToken")?;
+    let access = match gate::bearer(&headers) {
+        Ok(access) => app.tokens.verify_expired(access).await.map(Some),
+        Err(_) => Ok(None),
+    };
+    let access = match access {
+        Err(error) if error.code() == Code::TokenInvalid => None,
+        told => told?,
+    };
+    let opened = sessions::refresh(&app, &arrival, Way::Json, &token, access.as_deref()).await?;
+    Ok(as_the_seed_has_it(&opened))
+}
+
+/// RFC 7009: `token` as a form, or `{"token"}`. What is no token of ours is nothing to revoke, and that is no error.
+pub async fn revoke(
+    State(app): State<Arc<App>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (headers, bytes) = body::read(request, &app).await?;
+    let token = if is_form(&headers) {
+        Form::parse(&bytes).and_then(|mut form| form.secret("token"))
+    } else {
+        Object::parse(&headers, &bytes).and_then(|Object(mut members)| secret(&mut members, "token"))
+    };
+    match token {
+        Ok(token) => sessions::revoke(&app, &arrival, &token).await?,
+        Err(error) if is_form(&headers) => return Ok(oauth::told(error)),
+        Err(error) => return Err(error),
+    }
+    Ok(cached(StatusCode::OK.into_response(), "no-store"))
+}
+
+/// Ends the session in which the caller asks.
+pub async fn log_out(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Own>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (headers, bytes) = body::read(request, &app).await?;
+    Members::parse(&headers, &bytes)?;
+    sessions::log_out(&app, &caller).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub async fn key_set(State(app): State<Arc<App>>) -> Response {
     cached(frame::json(&app.tokens.key_set()), "max-age=300")
+}
+
+fn as_the_seed_has_it(opened: &Opened) -> Response {
+    let mut answer = json!({
+        "accessToken": opened.access_token.expose_secret(), "expireAt": rfc3339(opened.expires_ms),
+    });
+    if let Some(token) = &opened.refresh_token {
+        answer["refreshToken"] = token.expose_secret().into();
+    }
+    cached(frame::json(&answer), "no-store")
 }
 
 fn cached(mut response: Response, how: &'static str) -> Response {

@@ -102,9 +102,6 @@ pub const LATER: &[Later] = &[
     later("BACKOFFICE_HEADER_KEY", FIT, Driver("gateway mode")),
     later("ADDITIONAL_HEADERS_TO_PROXY", REAL, Switch("")),
 
-    later("REFRESH_IDLE", SESSIONS, Size),
-    later("SESSION_MAX", SESSIONS, Size),
-    later("REFRESH_GRACE", SESSIONS, Size),
     later("SESSION_COOKIE", SESSIONS, Switch("false")),
     later("SESSION_COOKIE_NAME", SESSIONS, Driver("cookie mode")),
     later("TOKEN_ISSUERS", SESSIONS, Switch("")),

@@ -63,6 +63,9 @@ pub struct Raw {
     pub token_issuer: Option<String>,
     pub token_audience: Option<String>,
     pub access_token_ttl: Option<String>,
+    pub refresh_idle: Option<String>,
+    pub session_max: Option<String>,
+    pub refresh_grace: Option<String>,
 
     pub body_limit: Option<String>,
     pub header_limit: Option<String>,

@@ -110,7 +110,18 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     );
     let auth_hard_delete = r.read("AUTH_HARD_DELETE", raw.auth_hard_delete, values::boolean);
     let random_password_length = password_length(r, raw.random_pwd_length);
-    let token = token(r, &http, raw.token_issuer, raw.token_audience, raw.access_token_ttl);
+    let token = token(
+        r,
+        &http,
+        RawToken {
+            issuer: raw.token_issuer,
+            audience: raw.token_audience,
+            access_ttl: raw.access_token_ttl,
+            idle: raw.refresh_idle,
+            most: raw.session_max,
+            grace: raw.refresh_grace,
+        },
+    );
     let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
 
     let identity = identity?;
@@ -393,21 +404,46 @@ fn password_length(r: &mut Reading, given: Option<String>) -> Result<usize, Note
     Ok(SHORTEST)
 }
 
-fn token(
-    r: &mut Reading,
-    http: &Result<Http, Noted>,
+struct RawToken {
     issuer: Option<String>,
     audience: Option<String>,
-    ttl: Option<String>,
-) -> Result<Token, Noted> {
-    let issuer = r.optional("TOKEN_ISSUER", issuer, values::text, || match http {
+    access_ttl: Option<String>,
+    idle: Option<String>,
+    most: Option<String>,
+    grace: Option<String>,
+}
+
+fn token(r: &mut Reading, http: &Result<Http, Noted>, raw: RawToken) -> Result<Token, Noted> {
+    let issuer = r.optional("TOKEN_ISSUER", raw.issuer, values::text, || match http {
         Ok(Http { public_url: Some(url), .. }) => without_closing_slash(url),
         Ok(Http { host, port, .. }) => format!("http://{}", SocketAddr::new(*host, *port)),
         Err(Noted) => unset(),
     });
-    let audience = r.read("TOKEN_AUDIENCE", audience, values::text);
-    let access_ttl = r.read("ACCESS_TOKEN_TTL", ttl, values::access_token_ttl);
-    Ok(Token { issuer: issuer?, audience: audience?, access_ttl: access_ttl? })
+    let audience = r.read("TOKEN_AUDIENCE", raw.audience, values::text);
+    let access_ttl = r.read("ACCESS_TOKEN_TTL", raw.access_ttl, values::access_token_ttl);
+    let refresh_idle = r.read("REFRESH_IDLE", raw.idle, values::some_time);
+    let session_max = r.read("SESSION_MAX", raw.most, values::some_time);
+    let refresh_grace = r.read("REFRESH_GRACE", raw.grace, values::refresh_grace);
+    let lengths = [
+        ("ACCESS_TOKEN_TTL", access_ttl.as_ref().ok()),
+        ("REFRESH_IDLE", refresh_idle.as_ref().ok()),
+        ("SESSION_MAX", session_max.as_ref().ok()),
+    ];
+    for [(short, less), (long, more)] in lengths.array_windows() {
+        if let (Some(less), Some(more)) = (less, more)
+            && less > more
+        {
+            r.noted::<()>(Mistake::wrong(long, format!("it is shorter than {short}"), format!("at least {short}")))?;
+        }
+    }
+    Ok(Token {
+        issuer: issuer?,
+        audience: audience?,
+        access_ttl: access_ttl?,
+        refresh_idle: refresh_idle?,
+        session_max: session_max?,
+        refresh_grace: refresh_grace?,
+    })
 }
 
 fn without_closing_slash(url: &Url) -> String {

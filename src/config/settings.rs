@@ -129,6 +129,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("TOKEN_ISSUER", Made("<PUBLIC_URL>"), "`iss` of our own tokens"),
     Setting::new("TOKEN_AUDIENCE", Value("user-manager"), "`aud` of our own tokens"),
     Setting::new("ACCESS_TOKEN_TTL", Value("10m"), "Life of our own access tokens, `1m` to `1h`"),
+    Setting::new("REFRESH_IDLE", Value("14d"), "A session that is not refreshed for so long ends; not less than `ACCESS_TOKEN_TTL`"),
+    Setting::new("SESSION_MAX", Value("90d"), "Life of a session, however often it is refreshed; not less than `REFRESH_IDLE`"),
+    Setting::new("REFRESH_GRACE", Value("30s"), "So long a refresh token that was used already gets the same answer again, `0s` to `2m`; later it ends the session"),
 
     Setting::new("BODY_LIMIT", Value("1MiB"), "Largest body of a request"),
     Setting::new("HEADER_LIMIT", Value("32KiB"), "Largest head of a request, at least `8KiB`"),

@@ -167,6 +167,14 @@ pub fn access_token_ttl(text: &str) -> Value<Duration> {
     wrong(format!("{text:?} is out of range"), "1m to 1h")
 }
 
+pub fn refresh_grace(text: &str) -> Value<Duration> {
+    let length = duration(text)?;
+    if length <= Duration::from_secs(120) {
+        return Ok(length);
+    }
+    wrong(format!("{text:?} is out of range"), "0s to 2m")
+}
+
 /// Bytes, or `KiB`, `MiB`, `GiB`.
 pub fn size(text: &str) -> Value<usize> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -13,6 +13,7 @@ mod change;
 mod create;
 mod person;
 mod refusal;
+mod sessions;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -27,7 +28,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing};
+use super::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing, TheirSession};
 use crate::{
     clock::Clock,
     config::{self, Calls, KeycloakCreate},
@@ -65,6 +66,29 @@ impl Keycloak {
             None => tracing::warn!("Keycloak does not answer yet"),
         }
         Ok(keycloak)
+    }
+
+    /// The token endpoint's answer to the login client (RFC 6749 5).
+    async fn granted(&self, form: Vec<(&'static str, SecretString)>) -> Outcome<Login> {
+        let call = token_call(&self.config.realm, self.as_login_client(form));
+        let asked_ms = self.clock.now_ms();
+        match self.remote.send(call).await {
+            Ok(answer) => {
+                let Granted { access_token, expires_in, refresh_token } = answer.json()?;
+                let expires_at_ms = asked_ms.saturating_add(expires_in.saturating_mul(1000));
+                Ok(Login::Token { access_token, expires_at_ms, refresh_token })
+            }
+            // Wrong, unknown, locked, disabled, not fully set up, a session that has ended: 400, before Keycloak 20 some of
+            // them 401.
+            Err(error) if Refusal::of(&error).is("invalid_grant") => Ok(Login::Refused),
+            Err(error) => Err(error.failure()),
+        }
+    }
+
+    fn as_login_client(&self, mut form: Vec<(&'static str, SecretString)>) -> Vec<(&'static str, SecretString)> {
+        form.push(("client_id", self.config.login_client_id.clone().into()));
+        form.extend(self.config.login_client_secret.clone().map(|secret| ("client_secret", secret)));
+        form
     }
 
     /// Sees to it, once, that the realm keeps our mark and that we know how to make accounts.
@@ -153,26 +177,36 @@ impl Identity for Keycloak {
         if name.is_empty() || password.expose_secret().is_empty() {
             return Ok(Login::Refused);
         }
-        let mut form = vec![
+        let form = vec![
             ("grant_type", SecretString::from("password")),
-            ("client_id", self.config.login_client_id.clone().into()),
             ("username", name.into()),
             ("password", password.clone()),
         ];
-        form.extend(self.config.login_client_secret.clone().map(|secret| ("client_secret", secret)));
-        let asked_ms = self.clock.now_ms();
-        match self.remote.send(token_call(&self.config.realm, form)).await {
-            Ok(answer) => {
-                let Granted { access_token, expires_in } = answer.json()?;
-                Ok(Login::Token {
-                    access_token,
-                    expires_at_ms: asked_ms.saturating_add(expires_in.saturating_mul(1000)),
-                })
-            }
-            // Wrong, unknown, locked, disabled, not fully set up: 400, before Keycloak 20 some of them 401.
-            Err(error) if Refusal::of(&error).is("invalid_grant") => Ok(Login::Refused),
+        self.granted(form).await
+    }
+
+    async fn refresh(&self, token: &SecretString) -> Outcome<Login> {
+        self.granted(vec![("grant_type", SecretString::from("refresh_token")), ("refresh_token", token.clone())]).await
+    }
+
+    async fn revoke(&self, token: &SecretString) -> Outcome<()> {
+        let form = self.as_login_client(vec![("token", token.clone())]);
+        let template = "/realms/:realm/protocol/openid-connect/revoke";
+        let call = Call::new(Method::POST, template, &[&self.config.realm]).body(Body::Form(form));
+        match self.remote.send(call).await {
+            Ok(_) => Ok(()),
+            // Not one of its tokens, or not of our client: nothing that we could end.
+            Err(error) if error.status() == Some(400) => Ok(()),
             Err(error) => Err(error.failure()),
         }
+    }
+
+    async fn sessions(&self, id: &AuthUserId) -> Outcome<Vec<TheirSession>> {
+        sessions::of(&self.admin, id).await
+    }
+
+    async fn end_session(&self, session: &str) -> Outcome<()> {
+        sessions::end(&self.admin, session).await
     }
 
     async fn standing(&self, _id: &AuthUserId) -> Outcome<Option<Standing>> {
@@ -216,6 +250,7 @@ struct Granted {
     access_token: SecretString,
     /// Seconds.
     expires_in: i64,
+    refresh_token: Option<SecretString>,
 }
 
 fn token_call(realm: &str, form: Vec<(&'static str, SecretString)>) -> Call {

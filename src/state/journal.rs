@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Error,
+    Error, SessionStore,
     ledger::{Key, Ledger},
 };
 
@@ -37,6 +37,9 @@ pub trait Journal: Send + Sync + 'static {
 
     /// What is written beside it, in the same place and under the same chain.
     fn ledger(&self) -> Arc<dyn Ledger>;
+
+    /// The same for sessions.
+    fn sessions(&self) -> Arc<dyn SessionStore>;
 }
 
 /// Operations that are parts of one.

@@ -13,7 +13,7 @@ use user_manager::{
     app::App,
     error::Error,
     state::{
-        self, Journal, Ledger,
+        self, Journal, Ledger, SessionStore,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
     },
     users::{self, UserId, rules::Precondition},
@@ -116,5 +116,9 @@ impl Journal for Looking {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.inner.sessions()
     }
 }

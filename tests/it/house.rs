@@ -46,7 +46,14 @@ fn the_map_of_the_modules_names_files_that_exist() {
 }
 
 /// Those that nobody with an identity asks, or that change nothing of users, groups, roles, jobs or operations.
-const WITHOUT_A_KEY: [&str; 3] = ["/oauth/token", "/users/me/change-password", "/ums-config/{id}/check"];
+const WITHOUT_A_KEY: [&str; 6] = [
+    "/oauth/token",
+    "/oauth/revoke",
+    "/refreshtoken",
+    "/logout",
+    "/users/me/change-password",
+    "/ums-config/{id}/check",
+];
 
 #[test]
 fn every_post_and_patch_that_changes_something_takes_an_idempotency_key() {

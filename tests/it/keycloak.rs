@@ -180,7 +180,7 @@ async fn a_login_answers_keycloaks_own_token_and_every_refusal_alike() {
     let log_in = async |name: &str, password: &str| driver.log_in(name, &password.into()).await;
 
     for name in ["ada", "ADA", "Ada@example.org"] {
-        let Login::Token { access_token, expires_at_ms } = log_in(name, PASSWORD).await.unwrap() else {
+        let Login::Token { access_token, expires_at_ms, .. } = log_in(name, PASSWORD).await.unwrap() else {
             panic!("{name} was refused")
         };
         assert_eq!(expires_at_ms, clock.now_ms() + 300_000);

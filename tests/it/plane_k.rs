@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use user_manager::{
     idempotency::Once,
     state::{
-        Error, Journal, Ledger,
+        Error, Journal, Ledger, SessionStore,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
     },
 };
@@ -327,5 +327,9 @@ impl Journal for MortalJournal {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.inner.sessions()
     }
 }

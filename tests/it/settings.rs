@@ -184,6 +184,12 @@ fn two_settings_that_cannot_both_hold_are_both_named() {
     let late = keycloak_and(&[("AUTH_LATE_WINDOW", "10s"), ("CALL_TIMEOUT", "10s")]);
     let mistakes = resolve(&late).map(|_| ()).unwrap_err();
     assert!(mistakes[0].line.contains("AUTH_LATE_WINDOW") && mistakes[0].line.contains("CALL_TIMEOUT"), "{mistakes:?}");
+    for (short, long) in
+        [(("ACCESS_TOKEN_TTL", "1h"), ("REFRESH_IDLE", "30m")), (("REFRESH_IDLE", "14d"), ("SESSION_MAX", "10d"))]
+    {
+        let mistakes = resolve(&[short, long]).map(|_| ()).unwrap_err();
+        assert!(mistakes[0].line.starts_with(long.0) && mistakes[0].line.contains(short.0), "{mistakes:?}");
+    }
     let nameless = keycloak_and(&[("ADMIN_PASSWORD", "long enough")]);
     let mistakes = resolve(&nameless).map(|_| ()).unwrap_err();
     assert!(mistakes[0].line.contains("ADMIN_PASSWORD") && mistakes[0].line.contains("ADMIN_EMAIL"), "{mistakes:?}");
@@ -214,7 +220,7 @@ fn what_a_later_version_has_stops_the_start_when_it_would_switch_something_on() 
 
 #[test]
 fn what_changes_no_behaviour_is_one_line_in_the_log() {
-    let sizes = [("LEASE", "5s"), ("SESSION_MAX", "10d"), ("AUTH_TIMEOUT", "3s")];
+    let sizes = [("LEASE", "5s"), ("MAIL_PER_IDENTITY", "5/1h"), ("AUTH_TIMEOUT", "3s")];
     let notes = right(&sizes).notes;
     assert_eq!(notes.len(), 1);
     assert!(

@@ -20,5 +20,7 @@ mod pending;
 mod registered;
 mod role_catalogue;
 mod rows;
+mod sessions;
+mod sessions_end;
 mod states;
 mod takeover;

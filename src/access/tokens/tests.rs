@@ -59,10 +59,17 @@ impl World {
 
     fn issue(&self) -> String {
         let user = UserId::parse("5f0c00000000000000000001").unwrap();
-        let issued = self
-            .tokens
-            .issue("id-1", self.now.load(Ordering::Relaxed), &user, &Permissions(vec!["users:read".to_owned()]))
-            .unwrap();
+        let at_ms = self.now.load(Ordering::Relaxed);
+        let grant = Grant {
+            subject: "id-1",
+            session: "session-1",
+            at_ms,
+            ends_ms: at_ms + 90 * 24 * 3_600_000,
+            id: crate::clock::uuid(at_ms),
+            user: &user,
+            permissions: &Permissions(vec!["users:read".to_owned()]),
+        };
+        let issued = self.tokens.issue(&grant).unwrap();
         issued.token.expose_secret().to_owned()
     }
 
@@ -73,7 +80,7 @@ impl World {
     /// A token signed with the right key, but for one thing.
     fn forge(&self, header: Value, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = json!({ "iss": "https://um.example.org", "sub": "id-1", "aud": "user-manager",
-            "exp": START / 1000 + 600, "iat": START / 1000, "nbf": START / 1000, "jti": self.tokens.clock.uuid(),
+            "exp": START / 1000 + 600, "iat": START / 1000, "nbf": START / 1000, "jti": self.tokens.clock.uuid(), "sid": "session-1",
             "userId": "5f0c00000000000000000001", "permissions": [] });
         change(&mut claims);
         let mut whole = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.tokens.kid });
@@ -98,12 +105,14 @@ async fn a_token_of_ours_holds_until_its_last_millisecond() {
     let token = world.issue();
     let claims = world.verdict(&token).await.unwrap();
     assert_eq!((claims.subject.as_str(), claims.door, claims.issued_ms), ("id-1", Door::Ours, START));
+    assert_eq!(claims.session.as_deref(), Some("session-1"));
 
     let end = (START / 1000 + 600) * 1000;
     world.now.store(end - 1, Ordering::Relaxed);
     assert!(world.verdict(&token).await.is_ok());
     world.now.store(end, Ordering::Relaxed);
     assert_eq!(world.verdict(&token).await, Err(Code::TokenExpired), "though its signature is remembered");
+    assert_eq!(world.tokens.verify_expired(&token).await.unwrap(), claims, "a session is refreshed with it");
 }
 
 #[tokio::test]
@@ -152,6 +161,7 @@ async fn a_token_that_is_wrong_in_one_claim_is_refused() {
     refused("nobody", json!({}), |claims| claims["sub"] = json!("")).await;
     refused("not yet", json!({}), |claims| claims["nbf"] = json!(START / 1000 + 1)).await;
     refused("no end", json!({}), |claims| claims["exp"] = json!(null)).await;
+    refused("no session", json!({}), |claims| claims["sid"] = json!(null)).await;
     refused("no id", json!({}), |claims| claims["jti"] = json!("7")).await;
     refused("an id of another time", json!({}), |claims| claims["iat"] = json!(START / 1000 - 9)).await;
 }

@@ -164,7 +164,7 @@ impl Admin {
         // Whatever becomes of this call, the one that it is for has not left.
         let missed = |error: remote::Error| Miss::NoToken(error.not_done());
         let answer = self.remote.send(token_call(&self.realm, form).repeat(Repeat::Safe)).await.map_err(missed)?;
-        let Granted { access_token, expires_in } = answer.json().map_err(missed)?;
+        let Granted { access_token, expires_in, .. } = answer.json().map_err(missed)?;
         let life = expires_in.clamp(0, 86_400) * 1000;
         let margin = (life / 10).max(MARGIN_MS);
         let number = held.as_ref().map_or(0, |token| token.number + 1);

@@ -6,6 +6,7 @@ mod keys;
 mod ledger;
 mod retention;
 mod rows;
+mod sessions;
 mod told;
 
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::{chain::Chain, ledger::SqliteLedger, told::Word};
+use self::{chain::Chain, ledger::SqliteLedger, sessions::SqliteSessions, told::Word};
 use super::Sqlite;
 use crate::{
     clock::Clock,
     state::{
-        Error, Journal, Ledger,
+        Error, Journal, Ledger, SessionStore,
         journal::{Appended, Begun, Entry, Happened, ListQuery, New, Parts, Record, State, Unsettled},
     },
 };
@@ -191,6 +192,10 @@ impl Journal for SqliteJournal {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         Arc::new(SqliteLedger::of(self))
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        Arc::new(SqliteSessions::of(self))
     }
 }
 

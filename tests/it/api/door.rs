@@ -273,7 +273,11 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
+    /// Nothing where the answer has no body.
     pub fn code(&self) -> String {
+        if self.body.is_empty() {
+            return String::new();
+        }
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }

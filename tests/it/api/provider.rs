@@ -5,7 +5,11 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use user_manager::{access::Permissions, clock::Clock, users::UserId};
+use user_manager::{
+    access::{Permissions, tokens::Grant},
+    clock::{self, Clock},
+    users::UserId,
+};
 
 use super::door::{Door, PASSWORD};
 use crate::twins::{
@@ -56,7 +60,17 @@ async fn beside_the_providers_tokens_none_of_ours_counts() {
     let door = open(&twin).await;
     let id = UserId::parse(&door.admin.id).unwrap();
     let subject = door.user(&door.admin.id).await.unwrap()["authUserId"].as_str().unwrap().to_owned();
-    let ours = door.app.tokens.issue(&subject, door.app.clock.now_ms(), &id, &Permissions::default()).unwrap();
+    let at_ms = door.app.clock.now_ms();
+    let grant = Grant {
+        subject: &subject,
+        session: "session-1",
+        at_ms,
+        ends_ms: at_ms + 600_000,
+        id: clock::uuid(at_ms),
+        user: &id,
+        permissions: &Permissions::default(),
+    };
+    let ours = door.app.tokens.issue(&grant).unwrap();
     let answer = door.send("GET", "/operations/", Some(ours.token.expose_secret()), None).await;
     assert_eq!(answer.code(), "token-invalid");
 }

@@ -11,10 +11,25 @@ use super::{
 use crate::worlds::World;
 
 /// Open to everybody: the credential is in the request, or nothing is given away.
-const OPEN: [&str; 5] = ["/oauth/token", "/.well-known/jwks.json", "/-/healthz", "/-/ready", "/-/check-up"];
+const OPEN: [&str; 7] = [
+    "/oauth/token",
+    "/oauth/revoke",
+    "/refreshtoken",
+    "/.well-known/jwks.json",
+    "/-/healthz",
+    "/-/ready",
+    "/-/check-up",
+];
 /// Anybody who is somebody, for what is his own.
-const OWN: [(&str, &str); 3] =
-    [("POST", "/users/me/change-password"), ("GET", "/operations"), ("GET", "/operations/{id}")];
+const OWN: [(&str, &str); 5] = [
+    ("POST", "/users/me/change-password"),
+    ("GET", "/operations"),
+    ("GET", "/operations/{id}"),
+    ("GET", "/users/me/sessions"),
+    ("DELETE", "/users/me/sessions/{sid}"),
+];
+/// The same, and they end the session in which one asks.
+const LEAVING: [(&str, &str); 2] = [("POST", "/logout"), ("DELETE", "/users/me/sessions")];
 
 #[tokio::test]
 async fn no_route_lets_anybody_in_who_may_not() {
@@ -23,7 +38,7 @@ async fn no_route_lets_anybody_in_who_may_not() {
     let before = door.snapshot();
     let forged = format!("{}x", &door.admin.token[..door.admin.token.len() - 1]);
     for (method, path) in routes() {
-        if OPEN.contains(&path.as_str()) {
+        if OPEN.contains(&path.as_str()) || LEAVING.contains(&(method.as_str(), path.as_str())) {
             continue;
         }
         let target = path.replace("{id}", if path.starts_with("/operations") { &operation } else { &door.admin.id });
@@ -48,6 +63,14 @@ async fn no_route_lets_anybody_in_who_may_not() {
         }
     }
     assert_eq!(door.snapshot(), before);
+
+    for (method, path) in LEAVING {
+        assert_eq!(door.send(method, path, None, None).await.code(), "token-required", "{method} {path}");
+        assert_eq!(door.send(method, path, Some(&forged), None).await.code(), "token-invalid", "{method} {path}");
+        let token = door.log_in("mallory@example.org", PASSWORD).await.unwrap();
+        assert_eq!(door.send(method, path, Some(&token), None).await.status, 204, "{method} {path}");
+        assert_eq!(door.send(method, path, Some(&token), None).await.code(), "token-revoked", "{method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use user_manager::state::{
-    Error, Journal, Ledger,
+    Error, Journal, Ledger, SessionStore,
     journal::{Appended, Begun, Entry, ListQuery, New, Record, Unsettled},
 };
 
@@ -105,5 +105,9 @@ impl Journal for RefusingJournal {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.inner.sessions()
     }
 }

@@ -22,7 +22,7 @@ use user_manager::{
     identity::{self, Account},
     roles::Roles,
     state::{
-        Error, Journal, Keys, Ledger,
+        Error, Journal, Keys, Ledger, SessionStore,
         journal::{Appended, Begun, Entry, ListQuery, New, Record, State as Stands, Unsettled},
         sqlite::{Sqlite, journal::SqliteJournal},
     },
@@ -408,5 +408,9 @@ impl Journal for Recording {
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.inner.ledger()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.inner.sessions()
     }
 }

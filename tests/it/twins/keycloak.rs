@@ -34,7 +34,10 @@ pub struct Keycloak {
     pub rivals: Vec<String>,
     /// It signs with keys that it no longer publishes.
     pub keys_withdrawn: bool,
+    /// Whether a refresh token is good once (`revokeRefreshToken`).
+    pub rotates: bool,
     issued: BTreeMap<String, Issued>,
+    refresh_tokens: BTreeMap<String, Refresh>,
     made: u64,
 }
 
@@ -69,6 +72,16 @@ pub struct Person {
     pub realm_roles: BTreeSet<String>,
 }
 
+#[derive(Clone)]
+struct Refresh {
+    person: String,
+    session: String,
+    client: String,
+    /// Seconds.
+    issued: i64,
+    used: bool,
+}
+
 struct Issued {
     client: String,
     host: String,
@@ -91,7 +104,9 @@ impl Keycloak {
             min_password: 8,
             rivals: Vec::new(),
             keys_withdrawn: false,
+            rotates: false,
             issued: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
             made: 0,
         }
     }

@@ -63,7 +63,6 @@ impl Asker {
         (response.status().as_u16(), response.bytes().await.is_err())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let line = format!("{method} {path}");
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
@@ -76,6 +75,18 @@ impl Asker {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Self::answered(line, request).await
+    }
+
+    /// A body of that type.
+    pub async fn sends(&self, kind: &str, method: Method, path: &str, body: Vec<u8>) -> Reply {
+        let line = format!("{method} {path}");
+        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        Self::answered(line, request.header("content-type", kind).body(body)).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
+    async fn answered(line: String, request: reqwest::RequestBuilder) -> Reply {
         let response = request.send().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));

@@ -32,6 +32,7 @@ const CRUD: &[&str] = &[
 const KEYCLOAK: &[&str] = &[
     "POST /realms/:realm/protocol/openid-connect/token",
     "GET /realms/:realm/protocol/openid-connect/certs",
+    "POST /realms/:realm/protocol/openid-connect/revoke",
     "POST /admin/realms/:realm/partialImport",
     "GET /admin/realms/:realm/users/profile",
     "GET /admin/realms/:realm/users",
@@ -41,6 +42,8 @@ const KEYCLOAK: &[&str] = &[
     "DELETE /admin/realms/:realm/users/:id",
     "POST /admin/realms/:realm/users/:id/logout",
     "GET /admin/realms/:realm/users/:id/consents",
+    "GET /admin/realms/:realm/users/:id/sessions",
+    "DELETE /admin/realms/:realm/sessions/:sid",
     "DELETE /admin/realms/:realm/users/:id/consents/:client",
 ];
 

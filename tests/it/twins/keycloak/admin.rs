@@ -72,6 +72,15 @@ impl Keycloak {
                 person.sessions.clear();
                 Answer::empty(204)
             }
+            (&Method::GET, ["users", id, "sessions"]) => {
+                let began = self.people[*id].created_ms;
+                let shown = |session: &String| json!({ "id": session, "userId": id, "ipAddress": "10.0.0.1", "start": began, "lastAccess": began });
+                Answer::json(200, &self.people[*id].sessions.iter().map(shown).collect())
+            }
+            (&Method::DELETE, ["sessions", session]) => {
+                let ended = self.people.values_mut().any(|person| person.sessions.remove(*session));
+                if ended { Answer::empty(204) } else { Answer::json(404, &json!({ "error": "Session not found" })) }
+            }
             (&Method::GET, ["users", id, "consents"]) => Answer::json(200, &self.people[*id].consents()),
             (&Method::DELETE, ["users", id, "consents", client]) => {
                 if self.people.get_mut(*id).unwrap().offline.remove(*client) {

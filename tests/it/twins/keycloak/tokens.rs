@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Issued, Keycloak, REALM, error, host};
+use super::{Answer, Asked, Client, Issued, Keycloak, REALM, Refresh, error, host};
 
 /// Seconds (`accessTokenLifespan`).
 pub const LIFE: i64 = 300;
@@ -22,30 +22,26 @@ impl Keycloak {
             (&Method::GET, ["certs"]) if self.keys_withdrawn => Answer::json(200, &json!({ "keys": [] })),
             (&Method::GET, ["certs"]) => Answer::json(200, &keys()),
             (&Method::POST, ["token"]) => self.token(asked),
-            (_, ["certs" | "token"]) => Answer::empty(405),
+            (&Method::POST, ["revoke"]) => self.revoke(asked),
+            (_, ["certs" | "token" | "revoke"]) => Answer::empty(405),
             _ => Answer::empty(404),
         }
     }
 
     fn token(&mut self, asked: &Asked) -> Answer {
-        let is_form =
-            asked.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let form: BTreeMap<String, String> = if is_form { asked.form().into_iter().collect() } else { BTreeMap::new() };
+        let form = form(asked);
         let field = |name: &str| form.get(name).map(String::as_str);
         let Some(grant) = field("grant_type") else {
             return error(400, "invalid_request", "Missing form parameter: grant_type");
         };
-        if !["password", "client_credentials"].contains(&grant) {
+        if !["password", "refresh_token", "client_credentials"].contains(&grant) {
             return error(400, "unsupported_grant_type", "Unsupported grant_type");
         }
-        const TEXT: &str = "Invalid client or Invalid client credentials";
         let id = field("client_id").unwrap_or_default();
-        let Some(client) = self.clients.get(id).filter(|client| client.enabled).cloned() else {
-            return error(401, "invalid_client", TEXT);
+        let client = match self.client(&form) {
+            Ok(client) => client,
+            Err(refused) => return refused,
         };
-        if client.secret.is_some() && client.secret.as_deref() != field("client_secret") {
-            return error(401, "unauthorized_client", TEXT);
-        }
         if grant == "client_credentials" {
             if client.rights.is_none() || client.secret.is_none() {
                 return error(401, "unauthorized_client", "Client not enabled to retrieve service account");
@@ -53,6 +49,9 @@ impl Keycloak {
             let subject = format!("service-account-{id}");
             let token = self.issue(asked, id, &subject, json!({ "aud": ["realm-management", "account"] }));
             return Answer::json(200, &self.grant(&token, json!({ "refresh_expires_in": 0 })));
+        }
+        if grant == "refresh_token" {
+            return self.refresh(asked, id, field("refresh_token").unwrap_or_default());
         }
         if !client.direct_grants {
             return error(400, "unauthorized_client", "Client not allowed for direct access grants");
@@ -83,15 +82,83 @@ impl Keycloak {
         if !person.required_actions.is_empty() {
             return error(400, "invalid_grant", "Account is not fully set up");
         }
-        let (id, username, email) = (id.clone(), person.username.clone(), person.email.clone());
+        let id = id.clone();
         let session = self.new_id();
-        let claims = json!({
-            "aud": "account", "sid": session, "scope": "profile email", "preferred_username": username, "email": email,
-        });
-        let token = self.issue(asked, client, &id, claims);
         self.people.get_mut(&id).unwrap().sessions.insert(session.clone());
-        let more = json!({ "refresh_expires_in": 1800, "refresh_token": "opaque", "session_state": session });
+        self.in_session(asked, client, &id, &session)
+    }
+
+    /// New tokens of a session.
+    fn in_session(&mut self, asked: &Asked, client: &str, id: &str, session: &str) -> Answer {
+        let person = &self.people[id];
+        let claims = json!({
+            "aud": "account", "sid": session, "scope": "profile email", "preferred_username": person.username,
+            "email": person.email,
+        });
+        let token = self.issue(asked, client, id, claims);
+        let text = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let payload = text(&json!({ "typ": "Refresh", "sid": session, "sub": id, "jti": self.new_id() }));
+        let refresh = format!("{}.{payload}.{}", text(&json!({ "alg": "HS512", "typ": "JWT" })), text(&json!("s")));
+        let known = Refresh {
+            person: id.to_owned(),
+            session: session.to_owned(),
+            client: client.to_owned(),
+            issued: self.clock.now_ms() / 1000,
+            used: false,
+        };
+        self.refresh_tokens.insert(refresh.clone(), known);
+        let more = json!({ "refresh_expires_in": 1800, "refresh_token": refresh, "session_state": session });
         Answer::json(200, &self.grant(&token, more))
+    }
+
+    fn refresh(&mut self, asked: &Asked, client: &str, token: &str) -> Answer {
+        let refused = |text: &str| error(400, "invalid_grant", text);
+        let Some(known) = self.refresh_tokens.get(token).cloned() else { return refused("Invalid refresh token") };
+        if known.client != client {
+            return refused("Invalid refresh token. Token client and authorized client don't match");
+        }
+        let Some(person) = self.people.get_mut(&known.person) else { return refused("Session not active") };
+        if !person.enabled {
+            return refused("User disabled");
+        }
+        if !person.sessions.contains(&known.session) {
+            return refused("Session not active");
+        }
+        if known.issued < person.not_before {
+            return refused("Stale token");
+        }
+        if self.rotates && known.used {
+            // The whole family goes with it.
+            person.sessions.remove(&known.session);
+            return refused("Maximum allowed refresh token reuse exceeded");
+        }
+        self.refresh_tokens.get_mut(token).unwrap().used = true;
+        self.in_session(asked, client, &known.person, &known.session)
+    }
+
+    fn revoke(&mut self, asked: &Asked) -> Answer {
+        let form = form(asked);
+        if let Err(refused) = self.client(&form) {
+            return refused;
+        }
+        let known = form.get("token").and_then(|token| self.refresh_tokens.get(token)).cloned();
+        let ended = known.is_some_and(|known| {
+            self.people.get_mut(&known.person).is_some_and(|person| person.sessions.remove(&known.session))
+        });
+        if ended { Answer::empty(200) } else { error(200, "invalid_token", "Token not active") }
+    }
+
+    /// Who asks, by the fields of the form.
+    fn client(&self, form: &BTreeMap<String, String>) -> Result<Client, Answer> {
+        const TEXT: &str = "Invalid client or Invalid client credentials";
+        let id = form.get("client_id").map(String::as_str).unwrap_or_default();
+        let Some(client) = self.clients.get(id).filter(|client| client.enabled) else {
+            return Err(error(401, "invalid_client", TEXT));
+        };
+        if client.secret.is_some() && client.secret.as_ref() != form.get("client_secret") {
+            return Err(error(401, "unauthorized_client", TEXT));
+        }
+        Ok(client.clone())
     }
 
     fn grant(&self, token: &str, more: Value) -> Value {
@@ -117,6 +184,12 @@ impl Keycloak {
         self.issued.insert(token.clone(), issued);
         token
     }
+}
+
+fn form(asked: &Asked) -> BTreeMap<String, String> {
+    let is_form =
+        asked.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if is_form { asked.form().into_iter().collect() } else { BTreeMap::new() }
 }
 
 /// One key for the whole test run: making one takes a while.

@@ -1,0 +1,216 @@
+//! Sessions: opened by a login, refreshed, listed, ended; our own, or those of an identity provider that has its own.
+//! Knows no HTTP and no password.
+
+pub mod ours;
+pub mod refresh_token;
+mod theirs;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use self::{refresh_token::Maker, theirs::Flights};
+use super::{
+    Caller,
+    gate::Arrival,
+    people::Person,
+    tokens::{Claims, Door},
+};
+use crate::{
+    app::App,
+    error::{Code, Error},
+    identity::AuthUserId,
+    lately::Lately,
+    state::{journal::Origin, ledger::NewEvent, sessions::Which},
+};
+
+/// By which kind of request a session is opened and refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The seed's: JSON.
+    Json,
+    /// That of RFC 6749: a form.
+    Form,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Form => "form",
+        }
+    }
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy)]
+pub struct Lengths {
+    /// `REFRESH_IDLE`
+    pub idle: Duration,
+    /// `SESSION_MAX`
+    pub most: Duration,
+    /// `REFRESH_GRACE`
+    pub grace: Duration,
+}
+
+/// What whoever has shown who he is gets.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub access_token: SecretString,
+    /// Milliseconds since 1970.
+    pub expires_ms: i64,
+    /// Not where the provider gives none.
+    pub refresh_token: Option<SecretString>,
+}
+
+/// A session as it is shown. Times in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    pub id: String,
+    /// By which way it was opened; the provider does not say.
+    pub way: Option<String>,
+    pub address: Option<String>,
+    pub began_ms: i64,
+    pub used_ms: i64,
+    /// From when on it can be refreshed no more; the provider does not say.
+    pub lapses_ms: Option<i64>,
+}
+
+/// What is known of sessions beside their rows.
+pub struct Sessions {
+    maker: Maker,
+    lengths: Lengths,
+    /// Whether a session stood, by its id.
+    standing: Lately<bool>,
+    /// Refreshes that the provider is asked for, or was.
+    flights: Flights,
+}
+
+impl Sessions {
+    /// `key` is one of the state's.
+    pub fn new(key: &[u8], lengths: Lengths) -> Self {
+        Self { maker: Maker::new(key), lengths, standing: Lately::default(), flights: Flights::default() }
+    }
+
+    /// Whether the session of that token has not been ended: as it was at most a second ago, where another process did it.
+    pub async fn stands(&self, app: &App, claims: &Claims) -> Result<bool, Error> {
+        // Only a token of the provider's may be of no session: its own affair.
+        let Some(id) = claims.session.as_deref() else { return Ok(claims.door == Door::Provider) };
+        let now_ms = app.clock.now_ms();
+        if let Some(stands) = self.standing.recent(id, now_ms) {
+            return Ok(stands);
+        }
+        let looking = self.standing.look(now_ms);
+        let stands = match claims.door {
+            Door::Ours => app.journal.sessions().get(id).await?.is_some(),
+            Door::Provider => !app.journal.sessions().refused(id).await?,
+        };
+        self.standing.remember(id, stands, looking);
+        Ok(stands)
+    }
+}
+
+/// New tokens for that refresh token. `access` is a token of the same session, where the way asks for one.
+///
+/// # Errors
+/// `refresh-refused`, one for all that may be wrong. What failed at the provider or the store.
+pub async fn refresh(
+    app: &App,
+    arrival: &Arrival,
+    way: Way,
+    token: &SecretString,
+    access: Option<&Claims>,
+) -> Result<Opened, Error> {
+    if way == Way::Json && access.is_none() {
+        return Err(refused());
+    }
+    let refreshed = match app.tokens.are_ours() {
+        true => ours::refresh(app, arrival, way, token, access).await,
+        false => theirs::refresh(app, token, access).await,
+    };
+    refreshed.map_err(|error| error.doing("refreshing token"))
+}
+
+/// Ends the session of that refresh token, whoever asks (RFC 7009 2.1). What is none is nothing to end.
+pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Result<(), Error> {
+    match app.tokens.are_ours() {
+        true => ours::revoke(app, arrival, token).await,
+        false => theirs::revoke(app, arrival, token).await,
+    }
+}
+
+/// Ends the one in which the caller asks.
+pub async fn log_out(app: &App, caller: &Caller) -> Result<(), Error> {
+    let (Some(identity), Some(id)) = (caller.identity.clone(), caller.session.clone()) else { return Ok(()) };
+    let event = told(caller, "log-out", caller.origin.actor.clone());
+    end_one(app, identity, id, event).await.map(drop)
+}
+
+/// Those of an identity that can still be used, the oldest first.
+pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
+    match app.tokens.are_ours() {
+        true => ours::of(app, identity).await,
+        false => theirs::of(app, identity).await,
+    }
+}
+
+/// Ends one of that person; whether it was there.
+pub async fn end(app: &App, caller: &Caller, identity: AuthUserId, id: String, subject: String) -> Result<bool, Error> {
+    if !of(app, &identity).await?.iter().any(|session| session.id == id) {
+        return Ok(false);
+    }
+    end_one(app, identity, id, told(caller, "end-session", subject)).await
+}
+
+/// Ends all of them.
+pub async fn end_all(app: &App, caller: &Caller, identity: AuthUserId, subject: String) -> Result<(), Error> {
+    let event = told(caller, "end-sessions", subject);
+    match app.tokens.are_ours() {
+        true => ours::end_these(app, Which::All { identity }, event).await.map(drop),
+        false => theirs::end_all(app, &identity, event).await,
+    }
+}
+
+async fn end_one(app: &App, identity: AuthUserId, id: String, event: NewEvent) -> Result<bool, Error> {
+    match app.tokens.are_ours() {
+        true => ours::end_these(app, Which::One { identity, id }, event).await.map(|ended| ended > 0),
+        false => theirs::end(app, &[id], event).await.map(|()| true),
+    }
+}
+
+fn told(caller: &Caller, action: &'static str, subject: String) -> NewEvent {
+    NewEvent { action, outcome: "done", origin: caller.origin.clone(), subject: Some(subject) }
+}
+
+fn origin(arrival: &Arrival, actor: String, by: &str) -> Origin {
+    Origin {
+        actor,
+        by: by.to_owned(),
+        address: arrival.address.clone(),
+        request_id: arrival.request_id.clone(),
+        part_of: None,
+    }
+}
+
+/// That somebody has logged in. Nobody gets a token of which no event tells.
+pub fn logged_in(arrival: &Arrival, person: &Person) -> NewEvent {
+    let user = person.user.to_string();
+    NewEvent {
+        action: "log-in",
+        outcome: "done",
+        origin: origin(arrival, user.clone(), "password"),
+        subject: Some(user),
+    }
+}
+
+fn after(ms: i64, length: Duration) -> i64 {
+    ms.saturating_add(milliseconds(length))
+}
+
+fn milliseconds(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn refused() -> Error {
+    Error::new(Code::RefreshRefused, "The session is not refreshed")
+}
