@@ -6,6 +6,7 @@ pub mod people;
 mod provider;
 pub mod sessions;
 pub mod tokens;
+pub mod userinfo;
 
 use std::sync::{Arc, OnceLock};
 

@@ -58,6 +58,7 @@ pub struct Config {
     /// Delete the identity, or only block it.
     pub auth_hard_delete: bool,
     pub token: Token,
+    pub userinfo: Userinfo,
     pub limits: Limits,
     pub calls: Calls,
 }
@@ -175,6 +176,15 @@ pub struct Token {
     pub refresh_idle: Duration,
     pub session_max: Duration,
     pub refresh_grace: Duration,
+}
+
+/// What `/userinfo` tells beside what the identity provider does.
+#[derive(Debug, Clone)]
+pub struct Userinfo {
+    /// The claim that names the identity.
+    pub user_id_claim: String,
+    /// Fields of the user; `None` = all of them.
+    pub properties: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -317,9 +327,11 @@ impl Config {
         }
     }
 
-    /// Of the given variables, or every mistake at once. An empty value is the same as none.
+    /// Of the given variables, or every mistake at once. An empty value is the same as none, but for the one that names what
+    /// of a user is shown: nothing is not everything.
     pub fn resolve(variables: impl IntoIterator<Item = (String, String)>) -> Result<Resolved, Vec<Mistake>> {
-        resolving::resolve(variables.into_iter().filter(|(name, value)| !value.is_empty() && known(name)).collect())
+        let says = |name: &str, value: &str| !value.is_empty() || name == "USERINFO_ADDITIONAL_PROPERTIES";
+        resolving::resolve(variables.into_iter().filter(|(name, value)| says(name, value) && known(name)).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::outcome::Outcome;
 
@@ -121,6 +121,10 @@ pub trait Identity: Send + Sync + 'static {
 
     /// `name` is a username or an e-mail.
     async fn log_in(&self, name: &str, password: &SecretString) -> Outcome<Login>;
+
+    /// What the provider tells of an account (OpenID Connect Core 5.1), to whoever holds that token of its own; `None` when
+    /// the account is gone or the token counts no more.
+    async fn claims(&self, id: &AuthUserId, token: Option<&SecretString>) -> Outcome<Option<Map<String, Value>>>;
 
     /// New tokens for a refresh token of the provider's. Where those are good once, a repeat ends the session: nobody sends
     /// one again whose answer was lost.

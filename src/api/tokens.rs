@@ -13,19 +13,20 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{
     body::{self, Members, Object, Parsed, secret, text},
     form::{Form, is_form},
-    frame,
+    frame, no_route,
 };
 use crate::{
     access::{
         gate::{self, Allowed, Arrival, Own},
         login,
         sessions::{self, Opened, Way},
+        userinfo,
     },
     app::App,
     clock::rfc3339,
@@ -137,6 +138,41 @@ pub async fn log_out(
 
 pub async fn key_set(State(app): State<Arc<App>>) -> Response {
     cached(frame::json(&app.tokens.key_set()), "max-age=300")
+}
+
+/// Who the caller is: what his identity says, and his user.
+pub async fn userinfo(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Own>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let token = gate::bearer(&headers).ok().map(SecretString::from);
+    let told = userinfo::tell(&app, &caller, token.as_ref()).await?;
+    Ok(cached(frame::json(&told), "no-store"))
+}
+
+/// RFC 8414, as far as there is something to discover: we have tokens, and no page to log in on. Where sessions are another
+/// provider's, that one tells.
+pub async fn discovery(State(app): State<Arc<App>>) -> Result<Response, Error> {
+    if !app.tokens.are_ours() {
+        return Err(no_route());
+    }
+    let base = format!("{}{}", app.config.public_url(), app.config.http.prefix);
+    let told = json!({
+        "issuer": app.config.issuer(),
+        "token_endpoint": format!("{base}/oauth/token"),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "userinfo_endpoint": format!("{base}/userinfo"),
+        "revocation_endpoint": format!("{base}/oauth/revoke"),
+        "grant_types_supported": ["password", "refresh_token"],
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "claims_supported": ["sub", "preferred_username", "email"],
+    });
+    Ok(cached(frame::json(&told), "max-age=300"))
 }
 
 fn as_the_seed_has_it(opened: &Opened) -> Response {

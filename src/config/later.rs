@@ -75,8 +75,6 @@ pub const LATER: &[Later] = &[
     later("KEYCLOAK_EMAIL_CLIENT_ID", SESSIONS, Switch("")),
     later("KEYCLOAK_EMAIL_REDIRECT_URI", SESSIONS, Switch("")),
     later("KEYCLOAK_EMAIL_LIFESPAN", SESSIONS, Size),
-    later("CUSTOM_USER_ID_KEY", SESSIONS, Switch("sub")),
-    later("USERINFO_ADDITIONAL_PROPERTIES", SESSIONS, Switch("")),
 
     later("ROND_ENABLED", REAL, Switch("false")),
     later("ROND_SERVICE", REAL, Driver("rond")),

@@ -66,6 +66,8 @@ pub struct Raw {
     pub refresh_idle: Option<String>,
     pub session_max: Option<String>,
     pub refresh_grace: Option<String>,
+    pub custom_user_id_key: Option<String>,
+    pub userinfo_additional_properties: Option<String>,
 
     pub body_limit: Option<String>,
     pub header_limit: Option<String>,

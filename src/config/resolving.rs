@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, Store, Token,
-    later,
+    Userinfo, later,
     raw::Raw,
     reading::{Noted, Reading},
     settings::{CRUD_SERVICE, EMBEDDED_IDENTITY, KEYCLOAK, SETTINGS},
@@ -122,6 +122,11 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
             grace: raw.refresh_grace,
         },
     );
+    let user_id_claim = r.read("CUSTOM_USER_ID_KEY", raw.custom_user_id_key, values::text);
+    let properties =
+        r.optional("USERINFO_ADDITIONAL_PROPERTIES", raw.userinfo_additional_properties, values::names, || {
+            "every field".to_owned()
+        });
     let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
 
     let identity = identity?;
@@ -160,6 +165,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         identity,
         auth_hard_delete: auth_hard_delete?,
         token: token?,
+        userinfo: Userinfo { user_id_claim: user_id_claim?, properties: properties? },
         limits: limits?,
         calls: calls?,
     })

@@ -175,6 +175,18 @@ pub fn refresh_grace(text: &str) -> Value<Duration> {
     wrong(format!("{text:?} is out of range"), "0s to 2m")
 }
 
+/// With commas between; of nothing, none.
+pub fn names(text: &str) -> Value<Vec<String>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) {
+        return wrong(format!("{text:?} has an empty name in it"), "names with commas between");
+    }
+    Ok(names)
+}
+
 /// Bytes, or `KiB`, `MiB`, `GiB`.
 pub fn size(text: &str) -> Value<usize> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::hashing::Hashing;
 use super::{Account, AuthUserId, Identity, Login, PasswordChange, Standing};
@@ -227,6 +227,14 @@ impl Identity for Embedded {
             Some(record) => Login::Verified { id, at_ms: now_ms.max(record.not_before_ms) },
             None => Login::Refused,
         })
+    }
+
+    async fn claims(&self, id: &AuthUserId, _token: Option<&SecretString>) -> Outcome<Option<Map<String, Value>>> {
+        let Some(record) = self.record(id).await? else { return Ok(None) };
+        let mut claims = Map::from_iter([("sub".to_owned(), Value::from(id.as_str()))]);
+        claims.extend(record.username.map(|username| ("preferred_username".to_owned(), username.into())));
+        claims.extend(record.email.map(|email| ("email".to_owned(), email.into())));
+        Ok(Some(claims))
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {

@@ -25,14 +25,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing, TheirSession};
 use crate::{
     clock::Clock,
     config::{self, Calls, KeycloakCreate},
-    outcome::Outcome,
+    error::{Code, Error},
+    outcome::{Failure, Outcome},
     remote::{self, Body, Call, Remote},
 };
 use admin::Admin;
@@ -181,8 +182,24 @@ impl Identity for Keycloak {
             ("grant_type", SecretString::from("password")),
             ("username", name.into()),
             ("password", password.clone()),
+            // Without it nobody is told anything by `/userinfo`.
+            ("scope", "openid".into()),
         ];
         self.granted(form).await
+    }
+
+    async fn claims(&self, _id: &AuthUserId, token: Option<&SecretString>) -> Outcome<Option<Map<String, Value>>> {
+        let Some(token) = token else { return Ok(None) };
+        let template = "/realms/:realm/protocol/openid-connect/userinfo";
+        match self.remote.send(Call::new(Method::GET, template, &[&self.config.realm]).bearer(token)).await {
+            Ok(answer) => Ok(Some(answer.json()?)),
+            Err(error) if error.status() == Some(401) && !error.unsure() => Ok(None),
+            Err(error) if error.status() == Some(403) && !error.unsure() => {
+                let message = "The token was not given for the scope openid";
+                Err(Failure::not_done(Error::new(Code::PermissionRequired, message).field("openid")))
+            }
+            Err(error) => Err(error.failure()),
+        }
     }
 
     async fn refresh(&self, token: &SecretString) -> Outcome<Login> {

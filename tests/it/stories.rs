@@ -24,3 +24,4 @@ mod sessions;
 mod sessions_end;
 mod states;
 mod takeover;
+mod userinfo;

@@ -11,20 +11,22 @@ use super::{
 use crate::worlds::World;
 
 /// Open to everybody: the credential is in the request, or nothing is given away.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 8] = [
     "/oauth/token",
     "/oauth/revoke",
     "/refreshtoken",
     "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
     "/-/healthz",
     "/-/ready",
     "/-/check-up",
 ];
 /// Anybody who is somebody, for what is his own.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 6] = [
     ("POST", "/users/me/change-password"),
     ("GET", "/operations"),
     ("GET", "/operations/{id}"),
+    ("GET", "/userinfo"),
     ("GET", "/users/me/sessions"),
     ("DELETE", "/users/me/sessions/{sid}"),
 ];

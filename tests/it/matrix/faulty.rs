@@ -396,6 +396,10 @@ impl Identity for FaultyIdentity {
         self.inner.log_in(name, password).await
     }
 
+    async fn claims(&self, id: &AuthUserId, token: Option<&SecretString>) -> Outcome<Option<Map<String, Value>>> {
+        self.inner.claims(id, token).await
+    }
+
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {
         self.inner.standing(id).await
     }

@@ -125,6 +125,14 @@ impl Identity for Unfenced {
         Ok(Login::Refused)
     }
 
+    async fn claims(
+        &self,
+        _: &AuthUserId,
+        _: Option<&SecretString>,
+    ) -> Outcome<Option<serde_json::Map<String, serde_json::Value>>> {
+        Ok(None)
+    }
+
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {
         let enabled = self.accounts.lock().unwrap().get(id).map(|account| account.enabled);
         Ok(enabled.map(|enabled| Standing { enabled, not_before_ms: 0, must_change_password: false }))

@@ -77,6 +77,7 @@ struct Refresh {
     person: String,
     session: String,
     client: String,
+    scope: String,
     /// Seconds.
     issued: i64,
     used: bool,

@@ -33,6 +33,7 @@ const KEYCLOAK: &[&str] = &[
     "POST /realms/:realm/protocol/openid-connect/token",
     "GET /realms/:realm/protocol/openid-connect/certs",
     "POST /realms/:realm/protocol/openid-connect/revoke",
+    "GET /realms/:realm/protocol/openid-connect/userinfo",
     "POST /admin/realms/:realm/partialImport",
     "GET /admin/realms/:realm/users/profile",
     "GET /admin/realms/:realm/users",

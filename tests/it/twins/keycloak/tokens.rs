@@ -23,7 +23,8 @@ impl Keycloak {
             (&Method::GET, ["certs"]) => Answer::json(200, &keys()),
             (&Method::POST, ["token"]) => self.token(asked),
             (&Method::POST, ["revoke"]) => self.revoke(asked),
-            (_, ["certs" | "token" | "revoke"]) => Answer::empty(405),
+            (&Method::GET, ["userinfo"]) => self.userinfo(asked),
+            (_, ["certs" | "token" | "revoke" | "userinfo"]) => Answer::empty(405),
             _ => Answer::empty(404),
         }
     }
@@ -59,10 +60,17 @@ impl Keycloak {
         let Some(name) = field("username") else {
             return error(401, "invalid_request", "Missing parameter: username");
         };
-        self.password_grant(asked, id, name, field("password"))
+        self.password_grant(asked, id, name, field("password"), field("scope").unwrap_or_default())
     }
 
-    fn password_grant(&mut self, asked: &Asked, client: &str, name: &str, password: Option<&str>) -> Answer {
+    fn password_grant(
+        &mut self,
+        asked: &Asked,
+        client: &str,
+        name: &str,
+        password: Option<&str>,
+        scope: &str,
+    ) -> Answer {
         let wanted = name.to_lowercase();
         let found = self
             .people
@@ -85,14 +93,14 @@ impl Keycloak {
         let id = id.clone();
         let session = self.new_id();
         self.people.get_mut(&id).unwrap().sessions.insert(session.clone());
-        self.in_session(asked, client, &id, &session)
+        self.in_session(asked, client, &id, &session, &format!("{scope} profile email"))
     }
 
     /// New tokens of a session.
-    fn in_session(&mut self, asked: &Asked, client: &str, id: &str, session: &str) -> Answer {
+    fn in_session(&mut self, asked: &Asked, client: &str, id: &str, session: &str, scope: &str) -> Answer {
         let person = &self.people[id];
         let claims = json!({
-            "aud": "account", "sid": session, "scope": "profile email", "preferred_username": person.username,
+            "aud": "account", "sid": session, "scope": scope, "preferred_username": person.username,
             "email": person.email,
         });
         let token = self.issue(asked, client, id, claims);
@@ -103,6 +111,7 @@ impl Keycloak {
             person: id.to_owned(),
             session: session.to_owned(),
             client: client.to_owned(),
+            scope: scope.to_owned(),
             issued: self.clock.now_ms() / 1000,
             used: false,
         };
@@ -133,7 +142,27 @@ impl Keycloak {
             return refused("Maximum allowed refresh token reuse exceeded");
         }
         self.refresh_tokens.get_mut(token).unwrap().used = true;
-        self.in_session(asked, client, &known.person, &known.session)
+        self.in_session(asked, client, &known.person, &known.session, &known.scope)
+    }
+
+    fn userinfo(&self, asked: &Asked) -> Answer {
+        let token = asked.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let live = self.issued.get(token).is_some_and(|issued| issued.expires_ms > self.clock.now_ms());
+        let Some(claims) = live.then(|| payload(token)) else { return Answer::empty(401) };
+        let id = claims["sub"].as_str().unwrap();
+        let session = claims["sid"].as_str().unwrap_or_default();
+        match self.people.get(id).filter(|person| person.enabled && person.sessions.contains(session)) {
+            None => Answer::empty(401),
+            // The reason stands in a header only.
+            Some(_) if !claims["scope"].as_str().unwrap_or_default().contains("openid") => Answer::empty(403),
+            Some(person) => Answer::json(
+                200,
+                &json!({
+                    "sub": id, "preferred_username": person.username, "email": person.email,
+                    "email_verified": person.email_verified,
+                }),
+            ),
+        }
     }
 
     fn revoke(&mut self, asked: &Asked) -> Answer {
@@ -184,6 +213,10 @@ impl Keycloak {
         self.issued.insert(token.clone(), issued);
         token
     }
+}
+
+fn payload(token: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
 fn form(asked: &Asked) -> BTreeMap<String, String> {

@@ -1,0 +1,55 @@
+//! `/userinfo`: what the identity provider tells of the caller, and beside it his user. Knows no HTTP.
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::Caller;
+use crate::{
+    app::App,
+    config::Userinfo,
+    error::{Code, Error},
+    users::{State, User},
+};
+
+/// `token` is the one that he brought, for a provider that wants to see it.
+///
+/// # Errors
+/// `not-logged` for somebody without an identity. `token-revoked` where the provider takes the token no more.
+pub async fn tell(app: &App, caller: &Caller, token: Option<&SecretString>) -> Result<Map<String, Value>, Error> {
+    let told = |error: Error| error.doing("reading userinfo");
+    let Userinfo { user_id_claim, properties } = &app.config.userinfo;
+    let identity = caller.identity.as_ref().ok_or_else(not_logged)?;
+    let claims = app.systems.identity.claims(identity, token).await.map_err(|failure| told(failure.into_error()))?;
+    let claims = claims.ok_or_else(|| Error::new(Code::TokenRevoked, "The token is no longer good"))?;
+    let named = claims.get(user_id_claim).and_then(Value::as_str).ok_or_else(not_logged)?;
+    let found = app.systems.store.find(&[("authUserId", named)]).await;
+    let found = found.map_err(|failure| told(failure.into_error()))?;
+    let user = found.into_iter().find(|user| user.state == State::Public).ok_or_else(not_logged)?;
+
+    let mut shown = of_the_user(&user, properties.as_deref());
+    if properties.as_ref().is_some_and(|names| names.iter().any(|name| name == PERMISSIONS)) {
+        // Without a catalogue nobody can say what a role gives.
+        shown.remove(PERMISSIONS);
+        if app.systems.roles.store().is_some() {
+            shown.insert(PERMISSIONS.to_owned(), caller.permissions.0.clone().into());
+        }
+    }
+    // What the provider says is always told as it says it.
+    shown.extend(claims);
+    Ok(shown)
+}
+
+const PERMISSIONS: &str = "permissions";
+
+/// Nothing given: all of them.
+fn of_the_user(user: &User, properties: Option<&[String]>) -> Map<String, Value> {
+    let mut fields = user.document.clone();
+    if let Some(names) = properties {
+        fields.retain(|field, _| names.iter().any(|name| name == field));
+    }
+    fields
+}
+
+fn not_logged() -> Error {
+    Error::new(Code::NotLogged, "Missing authUserId, user not logged")
+}
