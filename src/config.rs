@@ -58,6 +58,8 @@ pub struct Config {
     /// Delete the identity, or only block it.
     pub auth_hard_delete: bool,
     pub token: Token,
+    /// Where sessions are kept in a cookie too.
+    pub session_cookie: Option<SessionCookie>,
     pub userinfo: Userinfo,
     pub limits: Limits,
     pub calls: Calls,
@@ -176,6 +178,13 @@ pub struct Token {
     pub refresh_idle: Duration,
     pub session_max: Duration,
     pub refresh_grace: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct SessionCookie {
+    pub name: String,
+    /// Only ever sent over TLS.
+    pub secure: bool,
 }
 
 /// What `/userinfo` tells beside what the identity provider does.
@@ -299,6 +308,14 @@ impl Config {
             IpAddr::V6(host) => format!("[{host}]"),
         };
         given.unwrap_or_else(|| format!("http://{host}:{}", self.http.port))
+    }
+
+    /// The origin of our pages and of our cookie (RFC 6454 6.2).
+    pub fn origin(&self) -> String {
+        match &self.http.public_url {
+            Some(url) => url.origin().ascii_serialization(),
+            None => self.public_url(),
+        }
     }
 
     /// `iss` of our own tokens.

@@ -1,6 +1,8 @@
 //! Who asks: from the bearer token of a request to the caller. An endpoint that takes `Allowed<UsersRead>` cannot be reached
 //! without that permission, and has no other way to a caller.
 
+pub mod cookie;
+
 use std::{
     marker::PhantomData,
     sync::{Arc, OnceLock},
@@ -11,10 +13,16 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 
-use super::{Caller, tokens::Door};
+use super::{
+    Caller,
+    people::Person,
+    sessions::{Way, ours},
+    tokens::Door,
+};
 use crate::{
     app::App,
     error::{Code, Error},
+    identity::AuthUserId,
     query::Filter,
     state::journal::Origin,
 };
@@ -44,6 +52,8 @@ pub trait Demand: Send + Sync + 'static {
     const PERMISSION: Option<&'static str>;
     /// Whether somebody whose password is only good for being changed gets here too.
     const CHANGES_PASSWORD: bool = false;
+    /// Whether a browser's cookie opens it too, where cookies are in use.
+    const COOKIE: bool = false;
 }
 
 macro_rules! demands {
@@ -76,6 +86,15 @@ pub struct OwnPassword;
 impl Demand for OwnPassword {
     const PERMISSION: Option<&'static str> = None;
     const CHANGES_PASSWORD: bool = true;
+    const COOKIE: bool = true;
+}
+
+/// The session in which one asks, and who one is.
+pub struct OwnSession;
+
+impl Demand for OwnSession {
+    const PERMISSION: Option<&'static str> = None;
+    const COOKIE: bool = true;
 }
 
 impl<D: Demand> FromRequestParts<Arc<App>> for Allowed<D> {
@@ -99,39 +118,59 @@ impl FromRequestParts<Arc<App>> for Perhaps {
 }
 
 async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
+    let arrival = parts.extensions.get::<Arrival>();
+    let arrival = arrival.ok_or_else(|| crate::error::internal("a request did not come through the frame"))?;
+    // A token beside it counts alone.
+    if D::COOKIE
+        && !parts.headers.contains_key(AUTHORIZATION)
+        && let Some(cookie) = cookie::read(app, &parts.headers)
+    {
+        cookie::same_origin(app, &parts.method, &parts.headers)?;
+        let (session, person) = ours::seen(app, Way::Cookie, &cookie).await?.ok_or_else(revoked)?;
+        good_for::<D>(app, &session.identity, session.began_ms).await?;
+        return Ok(known(arrival, "cookie", session.identity, Some(session.id), person));
+    }
     let claims = app.tokens.verify(bearer(&parts.headers)?).await?;
     if claims.door == Door::Ours {
-        let standing = app.systems.identity.standing(&claims.subject).await?.ok_or_else(revoked)?;
-        if !standing.enabled || claims.issued_ms < standing.not_before_ms {
-            return Err(revoked());
-        }
-        if standing.must_change_password && !D::CHANGES_PASSWORD {
-            let sentence = "This password is only good for changing it: POST /users/me/change-password";
-            return Err(Error::new(Code::PasswordChangeRequired, sentence));
-        }
+        good_for::<D>(app, &claims.subject, claims.issued_ms).await?;
     }
     if !app.sessions.stands(app, &claims).await? {
         return Err(revoked());
     }
     let person = app.tokens.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
-    let arrival = parts.extensions.get::<Arrival>();
-    let arrival = arrival.ok_or_else(|| crate::error::internal("a request did not come through the frame"))?;
-    Ok(Caller {
+    Ok(known(arrival, "token", claims.subject.clone(), claims.session.clone(), person))
+}
+
+/// Whether an identity of ours may act here, that has shown at that time who it is.
+async fn good_for<D: Demand>(app: &App, identity: &AuthUserId, shown_ms: i64) -> Result<(), Error> {
+    let standing = app.systems.identity.standing(identity).await?.ok_or_else(revoked)?;
+    if !standing.enabled || shown_ms < standing.not_before_ms {
+        return Err(revoked());
+    }
+    if standing.must_change_password && !D::CHANGES_PASSWORD {
+        let sentence = "This password is only good for changing it: POST /users/me/change-password";
+        return Err(Error::new(Code::PasswordChangeRequired, sentence));
+    }
+    Ok(())
+}
+
+fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<String>, person: Person) -> Caller {
+    Caller {
         origin: Origin {
             actor: person.user.to_string(),
-            by: "token".to_owned(),
+            by: by.to_owned(),
             address: arrival.address.clone(),
             request_id: arrival.request_id.clone(),
             part_of: None,
         },
         user: Some(person.user),
-        identity: Some(claims.subject.clone()),
-        session: claims.session.clone(),
+        identity: Some(identity),
+        session,
         permissions: person.permissions,
         rows: Filter::Everything,
         operation: arrival.operation.clone(),
         key: None,
-    })
+    }
 }
 
 /// RFC 6750 2.1; the name of the scheme in any case (RFC 9110 11.1).

@@ -31,6 +31,8 @@ pub enum Way {
     Json,
     /// That of RFC 6749: a form.
     Form,
+    /// As JSON, and the refresh token in a cookie (`SESSION_COOKIE`).
+    Cookie,
 }
 
 impl Way {
@@ -38,6 +40,7 @@ impl Way {
         match self {
             Self::Json => "json",
             Self::Form => "form",
+            Self::Cookie => "cookie",
         }
     }
 }

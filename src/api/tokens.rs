@@ -8,8 +8,8 @@ use axum::{
     Extension,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, PRAGMA},
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA, SET_COOKIE},
     },
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{
-        gate::{self, Allowed, Arrival, Own},
+        gate::{self, Allowed, Arrival, OwnSession, cookie},
         login,
         sessions::{self, Opened, Way},
         userinfo,
@@ -46,12 +46,24 @@ pub async fn token(State(app): State<Arc<App>>, Extension(arrival): Extension<Ar
     log_in(&app, &arrival, &headers, &bytes).await.unwrap_or_else(IntoResponse::into_response)
 }
 
+/// Where sessions are kept in a cookie, the answer is that alone.
+
 async fn log_in(app: &App, arrival: &Arrival, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Error> {
     let Object(mut members) = Object::parse(headers, bytes)?;
+    let way = match app.config.session_cookie {
+        Some(_) => Way::Cookie,
+        None => Way::Json,
+    };
+    if way == Way::Cookie {
+        cookie::same_origin(app, &Method::POST, headers)?;
+    }
     let name = text(&mut members, "username")?;
     let password = secret(&mut members, "password")?;
-    let opened = login::log_in(app, arrival, Way::Json, &name, &password).await?;
-    Ok(as_the_seed_has_it(&opened))
+    let opened = login::log_in(app, arrival, way, &name, &password).await?;
+    match way {
+        Way::Cookie => baked(app, StatusCode::OK, opened.refresh_token.as_ref()),
+        Way::Json | Way::Form => Ok(as_the_seed_has_it(&opened)),
+    }
 }
 
 async fn granted(app: &App, arrival: &Arrival, bytes: &[u8]) -> Result<Response, Error> {
@@ -84,13 +96,22 @@ async fn granted(app: &App, arrival: &Arrival, bytes: &[u8]) -> Result<Response,
     Ok(response)
 }
 
-/// `{"refreshToken"}`, beside the access token of the same session, which may have expired.
+/// `{"refreshToken"}`, beside the access token of the same session, which may have expired; or the cookie alone.
 pub async fn refresh(
     State(app): State<Arc<App>>,
     Extension(arrival): Extension<Arrival>,
-    headers: HeaderMap,
-    Object(mut members): Object,
+    request: Request,
 ) -> Result<Response, Error> {
+    let (headers, bytes) = body::read(request, &app).await?;
+    if !headers.contains_key(AUTHORIZATION)
+        && let Some(token) = cookie::read(&app, &headers)
+    {
+        cookie::same_origin(&app, &Method::POST, &headers)?;
+        Members::parse(&headers, &bytes)?;
+        let opened = sessions::refresh(&app, &arrival, Way::Cookie, &token, None).await?;
+        return baked(&app, StatusCode::OK, opened.refresh_token.as_ref());
+    }
+    let Object(mut members) = Object::parse(&headers, &bytes)?;
     let token = secret(&mut members, "refreshToken")?;
     let access = match gate::bearer(&headers) {
         Ok(access) => app.tokens.verify_expired(access).await.map(Some),
@@ -127,13 +148,13 @@ pub async fn revoke(
 /// Ends the session in which the caller asks.
 pub async fn log_out(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Own>,
+    Allowed { caller, .. }: Allowed<OwnSession>,
     request: Request,
 ) -> Result<Response, Error> {
     let (headers, bytes) = body::read(request, &app).await?;
     Members::parse(&headers, &bytes)?;
     sessions::log_out(&app, &caller).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    baked(&app, StatusCode::NO_CONTENT, None)
 }
 
 pub async fn key_set(State(app): State<Arc<App>>) -> Response {
@@ -143,7 +164,7 @@ pub async fn key_set(State(app): State<Arc<App>>) -> Response {
 /// Who the caller is: what his identity says, and his user.
 pub async fn userinfo(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Own>,
+    Allowed { caller, .. }: Allowed<OwnSession>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let token = gate::bearer(&headers).ok().map(SecretString::from);
@@ -173,6 +194,15 @@ pub async fn discovery(State(app): State<Arc<App>>) -> Result<Response, Error> {
         "claims_supported": ["sub", "preferred_username", "email"],
     });
     Ok(cached(frame::json(&told), "max-age=300"))
+}
+
+/// Nothing but the cookie, where there is one.
+fn baked(app: &App, status: StatusCode, token: Option<&SecretString>) -> Result<Response, Error> {
+    let mut response = cached(status.into_response(), "no-store");
+    if let Some(cookie) = cookie::set(app, token)? {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 fn as_the_seed_has_it(opened: &Opened) -> Response {

@@ -100,8 +100,6 @@ pub const LATER: &[Later] = &[
     later("BACKOFFICE_HEADER_KEY", FIT, Driver("gateway mode")),
     later("ADDITIONAL_HEADERS_TO_PROXY", REAL, Switch("")),
 
-    later("SESSION_COOKIE", SESSIONS, Switch("false")),
-    later("SESSION_COOKIE_NAME", SESSIONS, Driver("cookie mode")),
     later("TOKEN_ISSUERS", SESSIONS, Switch("")),
     later("CLOCK_SKEW", SESSIONS, Size),
     later("PERMISSIONS_CLAIM", SESSIONS, Switch("")),

@@ -66,6 +66,8 @@ pub struct Raw {
     pub refresh_idle: Option<String>,
     pub session_max: Option<String>,
     pub refresh_grace: Option<String>,
+    pub session_cookie: Option<String>,
+    pub session_cookie_name: Option<String>,
     pub custom_user_id_key: Option<String>,
     pub userinfo_additional_properties: Option<String>,
 

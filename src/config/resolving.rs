@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, Store, Token,
-    Userinfo, later,
+    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, SessionCookie,
+    Store, Token, Userinfo, later,
     raw::Raw,
     reading::{Noted, Reading},
     settings::{CRUD_SERVICE, EMBEDDED_IDENTITY, KEYCLOAK, SETTINGS},
@@ -122,6 +122,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
             grace: raw.refresh_grace,
         },
     );
+    let session_cookie = session_cookie(r, &http, &identity, raw.session_cookie, raw.session_cookie_name);
     let user_id_claim = r.read("CUSTOM_USER_ID_KEY", raw.custom_user_id_key, values::text);
     let properties =
         r.optional("USERINFO_ADDITIONAL_PROPERTIES", raw.userinfo_additional_properties, values::names, || {
@@ -165,6 +166,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         identity,
         auth_hard_delete: auth_hard_delete?,
         token: token?,
+        session_cookie: session_cookie?,
         userinfo: Userinfo { user_id_claim: user_id_claim?, properties: properties? },
         limits: limits?,
         calls: calls?,
@@ -450,6 +452,49 @@ fn token(r: &mut Reading, http: &Result<Http, Noted>, raw: RawToken) -> Result<T
         session_max: session_max?,
         refresh_grace: refresh_grace?,
     })
+}
+
+/// A cookie goes where browsers think that we are: that must be known, and nobody must listen on the way.
+fn session_cookie(
+    r: &mut Reading,
+    http: &Result<Http, Noted>,
+    identity: &Result<Identity, Noted>,
+    wanted: Option<String>,
+    name: Option<String>,
+) -> Result<Option<SessionCookie>, Noted> {
+    let wanted = r.read("SESSION_COOKIE", wanted, values::boolean);
+    let name = r.read("SESSION_COOKIE_NAME", name, values::cookie_name);
+    let (wanted, name) = (wanted?, name?);
+    if !wanted {
+        return Ok(None);
+    }
+    if matches!(identity, Ok(Identity::Keycloak(_))) {
+        let what = "it is true, and with AUTH_MODULE=keycloak sessions are Keycloak's";
+        return r.noted(Mistake::wrong("SESSION_COOKIE", what, "false"));
+    }
+    let Ok(http) = http else { return Err(Noted) };
+    let (encrypted, loopback) = match &http.public_url {
+        Some(url) => (url.scheme() == "https", is_loopback(url)),
+        None => (false, http.host.is_loopback()),
+    };
+    if !encrypted && !loopback {
+        let what = "SESSION_COOKIE is true, and browsers would send the cookie for all to read";
+        return r.noted(Mistake::wrong("PUBLIC_URL", what, "an https:// address"));
+    }
+    if !encrypted {
+        let sentence = "SESSION_COOKIE without TLS: the cookie is not marked Secure, since PUBLIC_URL is this machine";
+        r.notes.push(Note { level: Level::Warn, sentence: sentence.to_owned() });
+    }
+    Ok(Some(SessionCookie { name, secure: encrypted }))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn without_closing_slash(url: &Url) -> String {

@@ -132,6 +132,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("REFRESH_IDLE", Value("14d"), "A session that is not refreshed for so long ends; not less than `ACCESS_TOKEN_TTL`"),
     Setting::new("SESSION_MAX", Value("90d"), "Life of a session, however often it is refreshed; not less than `REFRESH_IDLE`"),
     Setting::new("REFRESH_GRACE", Value("30s"), "So long a refresh token that was used already gets the same answer again, `0s` to `2m`; later it ends the session"),
+    Setting::new("SESSION_COOKIE", Value("false"), "`true`: a login by JSON answers no tokens but a cookie, which opens `/userinfo`, `/refreshtoken`, `/logout` and the change of one's own password"),
+    Setting::new("SESSION_COOKIE_NAME", Value("sid"), "Name of that cookie"),
     Setting::new("CUSTOM_USER_ID_KEY", Value("sub"), "Claim of the identity in `/userinfo` that is the user's `authUserId`"),
     Setting::new("USERINFO_ADDITIONAL_PROPERTIES", Made("every field"), "Fields of the user in `/userinfo`, with commas between; `permissions` only where it is named here. Empty: none"),
 

@@ -175,6 +175,15 @@ pub fn refresh_grace(text: &str) -> Value<Duration> {
     wrong(format!("{text:?} is out of range"), "0s to 2m")
 }
 
+/// RFC 6265 4.1.1: a token.
+pub fn cookie_name(text: &str) -> Value<String> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !text.is_empty() && text.bytes().all(sound) {
+        return Ok(text.to_owned());
+    }
+    wrong(format!("{text:?} can be no name of a cookie"), "letters, digits, - and _")
+}
+
 /// With commas between; of nothing, none.
 pub fn names(text: &str) -> Value<Vec<String>> {
     if text.is_empty() {

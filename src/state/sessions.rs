@@ -15,6 +15,9 @@ pub trait SessionStore: Send + Sync + 'static {
 
     async fn get(&self, id: &str) -> Result<Option<Session>, Error>;
 
+    /// The session of a token that counts, or counted so lately that it is answered as it was. Turns nothing.
+    async fn shows(&self, shown: Turn) -> Result<Option<Session>, Error>;
+
     /// Puts the successor in the place of the token that is shown. Of many who show the same one, one turns it and the others
     /// find it turned.
     async fn turn(&self, shown: Turn) -> Result<Turned, Error>;

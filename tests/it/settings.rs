@@ -192,6 +192,13 @@ fn two_settings_that_cannot_both_hold_are_both_named() {
         let mistakes = resolve(&[short, long]).map(|_| ()).unwrap_err();
         assert!(mistakes[0].line.starts_with(long.0) && mistakes[0].line.contains(short.0), "{mistakes:?}");
     }
+    let cookie = ("SESSION_COOKIE", "true");
+    assert_eq!(wrong(&[cookie, ("PUBLIC_URL", "http://um.example.org")]), ["PUBLIC_URL"]);
+    assert_eq!(wrong(&[cookie, ("HTTP_HOST", "0.0.0.0")]), ["PUBLIC_URL"]);
+    assert_eq!(wrong(&keycloak_and(&[cookie])), ["SESSION_COOKIE"]);
+    let here = right(&[cookie]);
+    assert!(!here.config.session_cookie.as_ref().unwrap().secure && here.notes.len() == 1, "{:?}", here.notes);
+    assert!(right(&[cookie, ("PUBLIC_URL", "https://um.example.org")]).config.session_cookie.as_ref().unwrap().secure);
     let nameless = keycloak_and(&[("ADMIN_PASSWORD", "long enough")]);
     let mistakes = resolve(&nameless).map(|_| ()).unwrap_err();
     assert!(mistakes[0].line.contains("ADMIN_PASSWORD") && mistakes[0].line.contains("ADMIN_EMAIL"), "{mistakes:?}");

@@ -2,6 +2,7 @@
 
 mod adopted;
 mod changes;
+mod cookies;
 pub mod events;
 mod expiry;
 mod failures;

@@ -445,7 +445,14 @@ async fn person(app: &App, nobody: &Asker, group: &str, email: &str, permissions
         grant: permissions.iter().map(|&permission| permission.to_owned()).collect(),
     };
     let id = users::create(app, &caller, draft).await.unwrap();
-    let token = nobody.logs_in(email, PASSWORD).await.is(200).text("accessToken");
+    // Where a login by JSON gives a cookie, a form gives tokens all the same.
+    let token = match app.config.session_cookie {
+        None => nobody.logs_in(email, PASSWORD).await.is(200).text("accessToken"),
+        Some(_) => {
+            let fields = [("grant_type", "password"), ("username", email), ("password", PASSWORD)];
+            nobody.sends_form("/oauth/token", &fields).await.is(200).text("access_token")
+        }
+    };
     nobody.holding(id.as_str(), &token)
 }
 

@@ -58,8 +58,7 @@ pub async fn refresh(
     token: &SecretString,
     access: Option<&Claims>,
 ) -> Result<Opened, Error> {
-    let Sessions { maker, lengths, .. } = &app.sessions;
-    let shown = maker.read(token.expose_secret()).ok_or_else(refused)?;
+    let shown = app.sessions.maker.read(token.expose_secret()).ok_or_else(refused)?;
     let id = shown.session.hyphenated().to_string();
     if access.is_some_and(|access| access.session.as_ref() != Some(&id)) {
         return Err(refused());
@@ -69,19 +68,8 @@ pub async fn refresh(
     let now_ms = app.clock.now_ms();
     let session = app.journal.sessions().get(&id).await?.ok_or_else(refused)?;
     let person = standing(app, &session).await?.ok_or_else(refused)?;
-    let successor = maker.successor(&shown);
-    let turn = Turn {
-        session: id,
-        door: way.name().to_owned(),
-        turn: shown.turn,
-        shown: shown.digest(),
-        successor: successor.digest(),
-        // A clock that went back ends nothing.
-        now_ms: now_ms.max(session.turned_ms),
-        lapses_ms: after(now_ms, lengths.idle),
-        grace_ms: milliseconds(lengths.grace),
-    };
-    match app.journal.sessions().turn(turn).await? {
+    let successor = app.sessions.maker.successor(&shown);
+    match app.journal.sessions().turn(turn(app, way, &shown, &session, now_ms)).await? {
         Turned::Done(session) => answer(app, &session, &person, &successor),
         Turned::Refused => Err(refused()),
         Turned::Reused => {
@@ -96,6 +84,34 @@ pub async fn refresh(
             end_these(app, Which::One { identity: session.identity, id: session.id }, event).await?;
             Err(refused())
         }
+    }
+}
+
+/// Whose session it is, in which that refresh token counts. Turns nothing: what a cookie opens.
+pub async fn seen(app: &App, way: Way, token: &SecretString) -> Result<Option<(Session, Person)>, Error> {
+    let Some(shown) = app.sessions.maker.read(token.expose_secret()) else { return Ok(None) };
+    let Some(session) = app.journal.sessions().get(&shown.session.hyphenated().to_string()).await? else {
+        return Ok(None);
+    };
+    let now_ms = app.clock.now_ms();
+    let Some(session) = app.journal.sessions().shows(turn(app, way, &shown, &session, now_ms)).await? else {
+        return Ok(None);
+    };
+    Ok(standing(app, &session).await?.map(|person| (session, person)))
+}
+
+fn turn(app: &App, way: Way, shown: &RefreshToken, session: &Session, now_ms: i64) -> Turn {
+    let Sessions { maker, lengths, .. } = &app.sessions;
+    Turn {
+        session: session.id.clone(),
+        door: way.name().to_owned(),
+        turn: shown.turn,
+        shown: shown.digest(),
+        successor: maker.successor(shown).digest(),
+        // A clock that went back ends nothing.
+        now_ms: now_ms.max(session.turned_ms),
+        lapses_ms: after(now_ms, lengths.idle),
+        grace_ms: milliseconds(lengths.grace),
     }
 }
 

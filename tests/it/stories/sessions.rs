@@ -58,8 +58,7 @@ pub async fn logs_in(world: &World, id: &str, email: &str) -> Pair {
 
 /// A form, as RFC 6749 has it.
 pub async fn form(world: &World, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
-    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let reply = world.nobody().sends("application/x-www-form-urlencoded", Method::POST, path, body.into()).await;
+    let reply = world.nobody().sends_form(path, fields).await;
     (reply.status, reply.body)
 }
 

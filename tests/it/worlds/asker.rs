@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use reqwest::{Client, Method, header::HeaderMap};
+use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
 /// Somebody with a token, or nobody in particular.
@@ -64,6 +64,26 @@ impl Asker {
     }
 
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let (line, mut request) = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Self::answered(line, request).await
+    }
+
+    /// As RFC 6749 has it.
+    pub async fn sends_form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.sends("application/x-www-form-urlencoded", Method::POST, path, body.into()).await
+    }
+
+    /// A body of that type.
+    pub async fn sends(&self, kind: &str, method: Method, path: &str, body: Vec<u8>) -> Reply {
+        let (line, request) = self.request(method, path);
+        Self::answered(line, request.header("content-type", kind).body(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> (String, RequestBuilder) {
         let line = format!("{method} {path}");
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         if let Some(token) = &self.token {
@@ -72,21 +92,11 @@ impl Asker {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        Self::answered(line, request).await
-    }
-
-    /// A body of that type.
-    pub async fn sends(&self, kind: &str, method: Method, path: &str, body: Vec<u8>) -> Reply {
-        let line = format!("{method} {path}");
-        let request = self.client.request(method, format!("http://{}{path}", self.address));
-        Self::answered(line, request.header("content-type", kind).body(body)).await
+        (line, request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
-    async fn answered(line: String, request: reqwest::RequestBuilder) -> Reply {
+    async fn answered(line: String, request: RequestBuilder) -> Reply {
         let response = request.send().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));

@@ -68,6 +68,17 @@ impl SessionStore for SqliteSessions {
         self.state.read(move |db| find(db, &id)).await
     }
 
+    async fn shows(&self, shown: Turn) -> Result<Option<Session>, Error> {
+        self.state
+            .read(move |db| {
+                Ok(match judge(db, &shown)? {
+                    Judged::Current(session) | Judged::Before(session) => Some(session),
+                    Judged::Reused | Judged::Refused => None,
+                })
+            })
+            .await
+    }
+
     async fn turn(&self, shown: Turn) -> Result<Turned, Error> {
         self.state.write(move |db| turn(db, &shown)).await
     }
@@ -144,19 +155,36 @@ impl SessionStore for SqliteSessions {
     }
 }
 
-fn turn(db: &Connection, shown: &Turn) -> rusqlite::Result<Turned> {
-    let Some(session) = find(db, &shown.session)? else { return Ok(Turned::Refused) };
+/// What a token that is shown is to its session.
+enum Judged {
+    Current(Session),
+    /// The one before, within the grace.
+    Before(Session),
+    Reused,
+    Refused,
+}
+
+fn judge(db: &Connection, shown: &Turn) -> rusqlite::Result<Judged> {
+    let Some(session) = find(db, &shown.session)? else { return Ok(Judged::Refused) };
     if session.door != shown.door || session.lapses_ms <= shown.now_ms || shown.turn > session.turn {
-        return Ok(Turned::Refused);
+        return Ok(Judged::Refused);
     }
-    if shown.turn < session.turn {
-        let within = shown.now_ms < session.turned_ms.saturating_add(shown.grace_ms);
-        let before = shown.turn + 1 == session.turn && digest(db, &session.id, "previous")? == Some(shown.shown);
-        return Ok(if within && before { Turned::Done(session) } else { Turned::Reused });
+    if shown.turn == session.turn {
+        let counts = digest(db, &session.id, "current")? == Some(shown.shown);
+        return Ok(if counts { Judged::Current(session) } else { Judged::Refused });
     }
-    if digest(db, &session.id, "current")? != Some(shown.shown) {
-        return Ok(Turned::Refused);
-    }
+    let within = shown.now_ms < session.turned_ms.saturating_add(shown.grace_ms);
+    let before = shown.turn + 1 == session.turn && digest(db, &session.id, "previous")? == Some(shown.shown);
+    Ok(if within && before { Judged::Before(session) } else { Judged::Reused })
+}
+
+fn turn(db: &Connection, shown: &Turn) -> rusqlite::Result<Turned> {
+    let session = match judge(db, shown)? {
+        Judged::Current(session) => session,
+        Judged::Before(session) => return Ok(Turned::Done(session)),
+        Judged::Reused => return Ok(Turned::Reused),
+        Judged::Refused => return Ok(Turned::Refused),
+    };
     let turned = Session {
         turn: session.turn + 1,
         turned_ms: shown.now_ms,
