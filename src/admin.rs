@@ -53,6 +53,8 @@ pub enum Asked {
         to: Whom,
         permissions: Vec<String>,
     },
+    /// Another key signs tokens from now on.
+    RotateKeys,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -187,6 +187,11 @@ impl App {
         async move { format!("STATE: {}; the next start looks what is there", state::Error::Fatal(fatal.await)) }
     }
 
+    /// Another key signs our tokens from now on.
+    pub async fn rotate_keys(&self) -> Result<(), Error> {
+        self.tokens.rotate(self.state.as_ref()).await
+    }
+
     /// Whether our own state can be written.
     pub async fn check_state(&self) -> Result<(), Error> {
         self.state.get_or_put(CHAIN_KEY, random_key()?).await?;

@@ -89,6 +89,8 @@ enum Admin {
         #[arg(long, required = true, num_args = 1..)]
         permission: Vec<String>,
     },
+    /// Signs tokens with another key from now on; those that are out hold until they end
+    RotateKeys,
 }
 
 /// Without any of these a password is generated.
@@ -268,6 +270,7 @@ fn asked(command: Admin) -> io::Result<Asked> {
             let to = identity.map_or_else(|| Whom::User(user.unwrap_or_default()), Whom::Identity);
             Asked::Grant { to, permissions: permission }
         }
+        Admin::RotateKeys => Asked::RotateKeys,
     })
 }
 

@@ -200,4 +200,16 @@ pub trait Keys: Send + Sync + 'static {
     async fn get_or_put(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, Error>;
 
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Every one whose name begins so, with its name.
+    async fn beginning(&self, with: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
+
+    /// In one write: another value under that name, a further one under its own, and what goes.
+    async fn exchange(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+        further: (String, Vec<u8>),
+        gone: Vec<String>,
+    ) -> Result<(), Error>;
 }

@@ -1,23 +1,22 @@
 //! Tokens of ours (EdDSA JWT, `at+jwt`, RFC 9068): made, and verified together with those of the identity provider.
 //! Knows whom a token names, not what he may do, and no HTTP.
 
+mod ring;
+
 use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::{
-    digest,
-    rand::SystemRandom,
-    signature::{Ed25519KeyPair, KeyPair},
-};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, decode, decode_header,
+    Algorithm, DecodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, decode, decode_header,
 };
 use quick_cache::sync::Cache;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
+use self::ring::Ring;
 use super::{Permissions, people::People, provider::Provider};
 use crate::{
     clock::Clock,
@@ -27,8 +26,6 @@ use crate::{
     users::UserId,
 };
 
-/// Under this name the signing key lies in the state (PKCS#8).
-const KEY: &str = "token-signing-key";
 const TYPE: &str = "at+jwt";
 /// How many verified signatures are remembered.
 const REMEMBERED: usize = 8192;
@@ -37,11 +34,7 @@ const REMEMBERED: usize = 8192;
 pub struct Tokens {
     settings: Settings,
     clock: Clock,
-    kid: String,
-    /// The public key as a JSON Web Key has it.
-    x: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    ring: ArcSwap<Ring>,
     provider: Option<Provider>,
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
@@ -124,19 +117,11 @@ impl Tokens {
         settings: Settings,
     ) -> Result<Self, Error> {
         install_cryptography();
-        let fresh = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(error::internal)?;
-        let stored = keys.get_or_put(KEY, fresh.as_ref().to_vec()).await?;
-        let pair = Ed25519KeyPair::from_pkcs8(&stored).map_err(error::internal)?;
-        let public = pair.public_key().as_ref();
-        let x = URL_SAFE_NO_PAD.encode(public);
         Ok(Self {
-            kid: thumbprint(&x),
-            verifying: DecodingKey::from_ed_der(public),
-            signing: EncodingKey::from_ed_der(&stored),
+            ring: ArcSwap::from_pointee(Ring::open(keys).await?),
             provider,
             verified: Cache::new(REMEMBERED),
             people: People::default(),
-            x,
             settings,
             clock,
         })
@@ -148,8 +133,9 @@ impl Tokens {
         let from = grant.at_ms.min(self.clock.now_ms()) / 1000;
         let until = from + i64::try_from(self.settings.ttl.as_secs()).unwrap_or_default();
         let expires = until.min(grant.ends_ms / 1000);
+        let ring = self.ring.load();
         let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+            Header { typ: Some(TYPE.to_owned()), kid: Some(ring.kid().to_owned()), ..Header::new(Algorithm::EdDSA) };
         let claims = OurClaims {
             iss: self.settings.issuer.clone(),
             sub: grant.subject.to_owned(),
@@ -162,7 +148,7 @@ impl Tokens {
             user_id: grant.user.as_str().to_owned(),
             permissions: grant.permissions.0.clone(),
         };
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(error::internal)?;
+        let token = jsonwebtoken::encode(&header, &claims, &ring.signing).map_err(error::internal)?;
         Ok(Issued { token: token.into(), expires_ms: expires * 1000 })
     }
 
@@ -203,14 +189,19 @@ impl Tokens {
         self.provider.is_none()
     }
 
-    /// Our public key, for others to verify our tokens (RFC 7517, RFC 8037).
+    /// Our public keys, for others to verify our tokens.
     pub fn key_set(&self) -> Value {
-        json!({ "keys": [{
-            "kty": "OKP", "crv": "Ed25519", "x": self.x, "use": "sig", "alg": "EdDSA", "kid": self.kid,
-        }] })
+        self.ring.load().published(self.clock.now_ms())
     }
 
-    /// A provider withdraws keys, and with them whatever they have signed. Ours is always the same.
+    /// Another key signs from now on; what the present one has signed holds until it ends.
+    pub async fn rotate(&self, keys: &dyn Keys) -> Result<(), Error> {
+        let rotated = self.ring.load().rotated(keys, self.clock.now_ms()).await?;
+        self.ring.store(Arc::new(rotated));
+        Ok(())
+    }
+
+    /// A provider withdraws keys, and with them whatever they have signed. Ours stay until their last token has ended.
     async fn key_stands(&self, token: &str, door: Door) -> Result<(), Error> {
         match (&self.provider, door) {
             (Some(provider), Door::Provider) => provider.knows(&decode_header(token).map_err(|_| invalid())?).await,
@@ -232,11 +223,12 @@ impl Tokens {
     }
 
     fn verify_ours(&self, token: &str, header: &Header) -> Result<Claims, Error> {
-        let ours = header.alg == Algorithm::EdDSA && header.kid.as_ref() == Some(&self.kid);
-        if !ours || header.typ.as_deref() != Some(TYPE) {
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err(invalid());
         }
-        let claims: OurClaims = checked(token, &self.verifying, Algorithm::EdDSA)?;
+        let ring = self.ring.load();
+        let key = header.kid.as_deref().and_then(|kid| ring.verifying(kid, self.clock.now_ms()));
+        let claims: OurClaims = checked(token, key.ok_or_else(invalid)?, Algorithm::EdDSA)?;
         let issued_ms = issued_ms(&claims.jti).filter(|ms| ms / 1000 == claims.iat).ok_or_else(invalid)?;
         if claims.iss != self.settings.issuer || claims.aud != self.settings.audience || claims.sub.is_empty() {
             return Err(invalid());
@@ -304,11 +296,6 @@ struct OurClaims {
 fn issued_ms(jti: &Uuid) -> Option<i64> {
     let (seconds, nanos) = jti.get_timestamp()?.to_unix();
     i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
-}
-
-/// RFC 7638, for an Ed25519 key (RFC 8037 2).
-fn thumbprint(x: &str) -> String {
-    URL_SAFE_NO_PAD.encode(sha256(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#).as_bytes()))
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -12,6 +12,7 @@ use crate::{
     events,
     identity::{AuthUserId, embedded::Password},
     query::Filter,
+    state::ledger::NewEvent,
     users::{self, User, UserId, create::Draft, passwords},
 };
 
@@ -33,6 +34,7 @@ pub async fn carry_out(app: &App, uid: u32, asked: Asked) -> Told {
         }
         Asked::ResetPassword { user, password } => reset_password(app, &caller, &user, password).await,
         Asked::Grant { to, permissions } => grant(app, &caller, to, permissions).await,
+        Asked::RotateKeys => rotate_keys(app, &caller).await,
     };
     match done {
         Ok((sentence, generated)) => {
@@ -162,6 +164,16 @@ async fn grant(
         fresh => format!("{id} was granted {}", fresh.join(", ")),
     };
     Ok((sentence, None))
+}
+
+async fn rotate_keys(app: &App, caller: &Caller) -> Result<(String, Option<Generated>), Refusal> {
+    if !app.tokens.are_ours() {
+        return Err("tokens are the identity provider's; rotate its keys there".to_owned());
+    }
+    app.rotate_keys().await.map_err(told)?;
+    let event = NewEvent { action: "rotate-keys", outcome: "done", origin: caller.origin.clone(), subject: None };
+    app.journal.ledger().note(event).await.map_err(|error| told(error.into()))?;
+    Ok(("another key signs tokens from now on; those that are out hold until they end".to_owned(), None))
 }
 
 /// The user of that identity; made where there is none, as an administrator.

@@ -47,7 +47,6 @@ pub async fn token(State(app): State<Arc<App>>, Extension(arrival): Extension<Ar
 }
 
 /// Where sessions are kept in a cookie, the answer is that alone.
-
 async fn log_in(app: &App, arrival: &Arrival, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Error> {
     let Object(mut members) = Object::parse(headers, bytes)?;
     let way = match app.config.session_cookie {

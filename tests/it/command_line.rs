@@ -251,6 +251,12 @@ async fn a_password_is_reset_and_a_permission_granted_while_the_server_runs() {
     let token = server.log_in("ada@example.org", "a password for ada").await.unwrap();
     assert_eq!(server.get(&format!("/users/{id}"), &token).await.0, 200);
 
+    let ended = run(&state, &["admin", "rotate-keys"], &[]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(server.get(&format!("/users/{id}"), &token).await.0, 200, "what is out holds");
+    let token = server.log_in("ada@example.org", "a password for ada").await.unwrap();
+    assert_eq!(server.get(&format!("/users/{id}"), &token).await.0, 200, "under the new key");
+
     let file = state.path().join("given");
     fs::write(&file, "a password from a file\n").unwrap();
     let path = file.to_str().unwrap();

@@ -1,13 +1,18 @@
 //! Tokens: which are believed, and which are not.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::encode;
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use super::*;
 use crate::{clock::Time, state};
@@ -31,15 +36,31 @@ impl Time for Standing {
 }
 
 #[derive(Default)]
-struct Drawer(Mutex<Option<Vec<u8>>>);
+struct Drawer(Mutex<BTreeMap<String, Vec<u8>>>);
 
 #[async_trait]
 impl Keys for Drawer {
-    async fn get_or_put(&self, _: &str, fresh: Vec<u8>) -> Result<Vec<u8>, state::Error> {
-        Ok(self.0.lock().unwrap().get_or_insert(fresh).clone())
+    async fn get_or_put(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, state::Error> {
+        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(fresh).clone())
     }
-    async fn kept(&self, _: &str) -> Result<Option<Vec<u8>>, state::Error> {
-        Ok(self.0.lock().unwrap().clone())
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, state::Error> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+    async fn beginning(&self, with: &str) -> Result<Vec<(String, Vec<u8>)>, state::Error> {
+        let all = self.0.lock().unwrap().clone();
+        Ok(all.into_iter().filter(|(name, _)| name.starts_with(with)).collect())
+    }
+    async fn exchange(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+        further: (String, Vec<u8>),
+        gone: Vec<String>,
+    ) -> Result<(), state::Error> {
+        let mut all = self.0.lock().unwrap();
+        all.extend([(name.to_owned(), value), further]);
+        all.retain(|name, _| !gone.contains(name));
+        Ok(())
     }
 }
 
@@ -83,10 +104,10 @@ impl World {
             "exp": START / 1000 + 600, "iat": START / 1000, "nbf": START / 1000, "jti": self.tokens.clock.uuid(), "sid": "session-1",
             "userId": "5f0c00000000000000000001", "permissions": [] });
         change(&mut claims);
-        let mut whole = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.tokens.kid });
+        let mut whole = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.tokens.ring.load().kid() });
         whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
         let header: Header = serde_json::from_value(whole).unwrap();
-        encode(&header, &claims, &self.tokens.signing).unwrap()
+        encode(&header, &claims, &self.tokens.ring.load().signing).unwrap()
     }
 }
 
@@ -125,6 +146,33 @@ async fn the_key_outlives_the_process() {
 
     let stranger = open(&Drawer::default(), &world.now).await;
     assert_eq!(stranger.verify(&token).await.unwrap_err().code(), Code::TokenInvalid);
+}
+
+#[tokio::test]
+async fn an_old_key_verifies_until_its_last_token_has_ended_also_in_the_next_process() {
+    let world = World::start().await;
+    let old = world.issue();
+    let first = world.tokens.key_set()["keys"][0].clone();
+    world.tokens.rotate(&world.drawer).await.unwrap();
+    let new = world.issue();
+    let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
+    assert_ne!(kid(&old), kid(&new));
+    let next = open(&world.drawer, &world.now).await;
+    for tokens in [&world.tokens, &next] {
+        let keys = tokens.key_set();
+        assert_eq!((keys["keys"].as_array().unwrap().len(), &keys["keys"][1]), (2, &first), "{keys}");
+        assert!(tokens.verify(&old).await.is_ok() && tokens.verify(&new).await.is_ok());
+    }
+    // Nothing is left of it with which anybody could sign.
+    let left = world.drawer.beginning("token-former-key-").await.unwrap();
+    assert_eq!((left.len(), left[0].1.len()), (1, 32));
+
+    world.now.store(START + 3_600_000, Ordering::Relaxed);
+    assert_eq!(world.tokens.key_set()["keys"].as_array().unwrap().len(), 1);
+    let forgotten = open(&world.drawer, &world.now).await;
+    assert_eq!(forgotten.verify(&old).await.unwrap_err().code(), Code::TokenInvalid);
+    world.tokens.rotate(&world.drawer).await.unwrap();
+    assert_eq!(world.drawer.0.lock().unwrap().len(), 2, "the one before that is gone");
 }
 
 #[tokio::test]
@@ -177,8 +225,14 @@ async fn only_our_own_algorithm_counts() {
     assert_eq!(world.verdict(&format!("{none}.{claims}.")).await, Err(Code::TokenInvalid));
 
     // The public key taken for a shared secret.
-    let header = Header { typ: Some(TYPE.to_owned()), kid: Some(world.tokens.kid.clone()), ..Header::default() };
-    let secret = EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(&world.tokens.x).unwrap());
+    let header = Header {
+        typ: Some(TYPE.to_owned()),
+        kid: Some(world.tokens.ring.load().kid().to_owned()),
+        ..Header::default()
+    };
+    let secret = jsonwebtoken::EncodingKey::from_secret(
+        &URL_SAFE_NO_PAD.decode(world.tokens.key_set()["keys"][0]["x"].as_str().unwrap()).unwrap(),
+    );
     let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
     let forged = encode(&header, &payload, &secret).unwrap();
     assert_eq!(world.verdict(&forged).await, Err(Code::TokenInvalid));
@@ -198,7 +252,7 @@ async fn others_find_the_person_and_his_permissions_in_it() {
     assert_eq!((&key["kty"], &key["crv"], &key["use"]), (&json!("OKP"), &json!("Ed25519"), &json!("sig")));
     // RFC 8037 appendix A.3.
     assert_eq!(
-        thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+        ring::thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
         "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
     );
 }

@@ -26,6 +26,42 @@ impl Keys for Sqlite {
         .await
     }
 
+    async fn beginning(&self, with: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let with = with.to_owned();
+        self.read(move |connection| {
+            connection
+                .prepare_cached("SELECT name, value FROM key WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name")?
+                .query_map([with], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    async fn exchange(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+        further: (String, Vec<u8>),
+        gone: Vec<String>,
+    ) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.write(move |connection| {
+            for (name, value) in [(name, value), further] {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO key (name, value) VALUES (?1, ?2) \
+                         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    )?
+                    .execute(params![name, value])?;
+            }
+            for name in gone {
+                connection.prepare_cached("DELETE FROM key WHERE name = ?1")?.execute([name])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let name = name.to_owned();
         self.read(move |connection| stored(connection, &name)).await
