@@ -17,6 +17,7 @@ mod over_twins;
 mod program;
 mod restart;
 mod schemas;
+mod sessions;
 mod table;
 
 /// Other systems, as the tests have them.
@@ -63,6 +64,7 @@ const PARTS: &[Part] = &[
     ("many", many::measure),
     ("program", program::measure),
     ("schemas", schemas::measure),
+    ("sessions", sessions::measure),
 ];
 
 fn main() -> io::Result<()> {
