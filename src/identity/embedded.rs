@@ -5,6 +5,7 @@
 
 mod hashing;
 mod phc;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::hashing::Hashing;
+use self::hashing::{Hashing, Verified};
 use super::{Account, AuthUserId, Identity, Login, PasswordChange, Standing};
 use crate::{
     clock::Clock,
@@ -217,14 +218,27 @@ impl Identity for Embedded {
         let found = self.documents.find_unique(&self.identities, "email", name).await?;
         let id = found.as_ref().map(|document| document.id.clone());
         let hash = found.map(Record::of).transpose()?.and_then(|record| record.password);
-        let right = place.verify(password, hash.clone()).await?;
-        let (true, Some(id)) = (right, id) else { return Ok(Login::Refused) };
+        let (Verified::Right { anew }, Some(id)) = (place.verify(password, hash.clone()).await?, id) else {
+            return Ok(Login::Refused);
+        };
         // Hashing takes its time; the account may have been blocked or its password changed meanwhile.
         let now_ms = self.clock.now_ms();
-        let now = self.record(&id).await?;
-        Ok(match now.filter(|record| record.enabled && record.password == hash) {
+        let shown = self.edit(&id, |record| {
+            if !record.enabled || record.password != hash {
+                return Edit::Keep(None);
+            }
             // Sessions that ended in this very millisecond, or before the clock went back, ended before this one.
-            Some(record) => Login::Verified { id, at_ms: now_ms.max(record.not_before_ms) },
+            let at_ms = Some(now_ms.max(record.not_before_ms));
+            match &anew {
+                Some(anew) => {
+                    record.password = Some(anew.clone());
+                    Edit::Write(at_ms)
+                }
+                None => Edit::Keep(at_ms),
+            }
+        });
+        Ok(match shown.await?.flatten() {
+            Some(at_ms) => Login::Verified { id, at_ms },
             None => Login::Refused,
         })
     }

@@ -13,7 +13,10 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::phc::{Memory, Phc};
+use super::{
+    phc::{Memory, Phc},
+    stored::Stored,
+};
 use crate::{
     error::{self, Code, Error},
     outcome::{Failure, Outcome},
@@ -31,6 +34,16 @@ pub struct Hashing {
 pub struct Place {
     held: OwnedSemaphorePermit,
     queue: Arc<Queue>,
+}
+
+/// What a stored hash says of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    Wrong,
+    Right {
+        /// The hash that is to stand instead: the one that stood there is of another kind, or cost less.
+        anew: Option<String>,
+    },
 }
 
 impl Hashing {
@@ -67,10 +80,18 @@ impl Place {
         self.run(move |memory| Ok(Phc::hash(bytes(&password), memory)?.to_string())).await
     }
 
-    /// Whether that PHC string was made of the password. Without one: no, and it takes as long.
-    pub async fn verify(self, password: &SecretString, hash: Option<String>) -> Outcome<bool> {
+    /// Whether that stored hash was made of the password. Without one: no, and it takes as long as one of ours.
+    pub async fn verify(self, password: &SecretString, hash: Option<String>) -> Outcome<Verified> {
         let password = password.clone();
-        self.run(move |memory| verify(&password, hash.as_deref(), memory)).await
+        self.run(move |memory| {
+            if !verify(&password, hash.as_deref(), memory)? {
+                return Ok(Verified::Wrong);
+            }
+            let outdated = hash.as_deref().and_then(Stored::parse).is_some_and(|stored| stored.is_outdated());
+            let anew = if outdated { Some(Phc::hash(bytes(&password), memory)?.to_string()) } else { None };
+            Ok(Verified::Right { anew })
+        })
+        .await
     }
 
     /// The PHC string of the new password, where the current one is right.
@@ -115,7 +136,7 @@ impl Place {
 fn verify(password: &SecretString, hash: Option<&str>, memory: &mut Memory) -> Result<bool, String> {
     match hash {
         Some(text) => {
-            let hash = Phc::parse(text).ok_or("a stored password that is no hash of ours")?;
+            let hash = Stored::parse(text).ok_or("a stored password that is no hash that we know")?;
             hash.verify(bytes(password), memory)
         }
         None => Phc::dummy().verify(bytes(password), memory).map(|_| false),

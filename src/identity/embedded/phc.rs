@@ -8,6 +8,8 @@ const COST: Cost = Cost { memory: Params::DEFAULT_M_COST, passes: 2, lanes: 1 };
 
 const SALT: usize = 16;
 const OUTPUT: usize = 32;
+/// Of a hash that others made: a shorter one would be met by chance.
+const SHORTEST_OUTPUT: usize = 16;
 
 /// A stored string may ask for at most so much (KiB); more is no string of ours.
 const MOST_MEMORY: u32 = 256 * 1024;
@@ -75,6 +77,11 @@ impl Phc {
         Ok(aws_lc_rs::constant_time::verify_slices_are_equal(&output, &self.output).is_ok())
     }
 
+    /// Whether a new one would cost something else.
+    pub fn is_outdated(&self) -> bool {
+        self.cost != COST
+    }
+
     /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, base64 without padding.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
@@ -84,7 +91,8 @@ impl Phc {
         let cost = Cost { memory: cost("m=")?, passes: cost("t=")?, lanes: cost("p=")? };
         let whole = parts.next().is_none() && costs.next().is_none() && cost.memory <= MOST_MEMORY;
         let bytes = |text: &str| STANDARD_NO_PAD.decode(text).ok();
-        whole.then_some(Self { cost, salt: bytes(salt)?, output: bytes(output)? })
+        let (salt, output) = (bytes(salt)?, bytes(output)?);
+        (whole && output.len() >= SHORTEST_OUTPUT).then_some(Self { cost, salt, output })
     }
 }
 

@@ -239,3 +239,26 @@ async fn a_login_before_a_change_of_password_ends_with_it_and_one_after_it_holds
     let standing = identity.standing(&id).await.unwrap().unwrap();
     assert!(before < standing.not_before_ms && at_ms(&new).await >= standing.not_before_ms);
 }
+
+#[tokio::test]
+async fn a_hash_of_another_program_opens_the_account_once_and_is_ours_from_then_on() {
+    let world = World::start().await;
+    let id = world.create(&ada(), Some("correct horse battery")).await;
+    let foreign = "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2";
+    let put = |record: &mut Record| {
+        record.password = Some(foreign.to_owned());
+        Edit::Write(())
+    };
+    world.identity.edit(&id, put).await.unwrap().unwrap();
+    let stored = async || world.identity.record(&id).await.unwrap().unwrap().password.unwrap();
+
+    assert!(!world.logs_in("ada", "correct horse battery").await);
+    assert_eq!(stored().await, foreign, "a wrong password changes nothing");
+    let standing = world.standing(&id).await;
+    assert!(world.logs_in("ada", "correct horse").await);
+    let anew = stored().await;
+    assert!(anew.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{anew}");
+    assert_eq!(world.standing(&id).await, standing, "no session ends");
+    assert!(world.logs_in("ada", "correct horse").await);
+    assert_eq!(stored().await, anew);
+}
