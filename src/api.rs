@@ -11,6 +11,7 @@ mod health;
 mod json;
 mod keyed;
 mod operations;
+mod reset;
 mod roles;
 pub mod server;
 mod sessions;
@@ -39,7 +40,10 @@ const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
 const USERS: &str = "/users";
 const USER: &str = "/users/{id}";
+const REGISTER: &str = "/users/register";
 const STATES: &str = "/users/state";
+/// Whoever follows a link must not be stopped by what others have hung on it.
+const RESET: &str = "/reset-password";
 /// Where reads take the query language, whose parameters are judged by who reads it.
 const SPEAKING: [&str; 7] = [USERS, "/users/count", USER, "/ums-config", "/ums-config/count", "/roles", "/roles/count"];
 
@@ -74,7 +78,7 @@ fn routes(app: Arc<App>) -> Router {
         .route(USERS, get(users::list).post(users::create))
         .route("/users/count", get(users::count))
         .route("/users/with-id", post(users::create_with_id))
-        .route("/users/register", post(users::register))
+        .route(REGISTER, post(users::register))
         .route(USER, get(users::get).patch(users::update).delete(users::delete))
         .route(STATES, post(users::change_states))
         .route("/users/{id}/soft-delete", post(users::soft_delete))
@@ -84,6 +88,8 @@ fn routes(app: Arc<App>) -> Router {
         .route("/users/me/sessions/{sid}", delete(sessions::end_own))
         .route("/users/{id}/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/users/{id}/sessions/{sid}", delete(sessions::end))
+        .route("/users/change-password", post(users::mail_link))
+        .route(RESET, get(reset::show).post(reset::choose))
         .route("/ums-config", get(groups::list).post(groups::create))
         .route("/ums-config/count", get(groups::count))
         .route("/ums-config/{id}", get(groups::get).patch(groups::update).delete(groups::delete))

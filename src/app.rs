@@ -19,6 +19,7 @@ use crate::{
     groups::{Groups, built_in},
     idempotency::Codes,
     identity::{self, Identity},
+    mail::{self, Outbox, Post},
     outcome::Failure,
     proxy::Proxy,
     retention,
@@ -45,6 +46,8 @@ const CHAIN_KEY: &str = "journal-chain-key";
 const CODES_KEY: &str = "idempotency-codes-key";
 /// Under this name the key lies of which refresh tokens are made.
 const SESSIONS_KEY: &str = "refresh-token-key";
+/// Under this name the key lies that makes codes in links.
+const LINKS_KEY: &str = "reset-links-key";
 
 pub struct App {
     pub config: Arc<Config>,
@@ -58,6 +61,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
+    /// What we mail with, where the identity provider does not.
+    pub post: Option<Post>,
     pub health: Health,
     /// Where users are at a CRUD service: what answers the reads of callers.
     pub proxy: Option<Proxy>,
@@ -100,11 +105,14 @@ impl App {
             identity,
             grants: state.clone(),
             timers: state.clone(),
+            mails: Outbox::new(state.clone(), config.mail.per_identity, clock.clone()),
             expiry: config.expiry == Expiry::On,
             clock,
         };
+        let post = open_post(&config, &state).await?;
         let mut app = Self::assemble(config, systems, state).await?;
         app.own_identities = own_identities;
+        app.post = post;
         app.proxy = proxy;
         app._lock = Some(lock);
         let app = Arc::new(app);
@@ -112,6 +120,7 @@ impl App {
         tend(&app);
         retention::tend(&app);
         users::expire::watch(&app);
+        mail::sending::watch(&app);
         Ok(app)
     }
 
@@ -155,6 +164,7 @@ impl App {
             groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,
+            post: None,
             proxy: None,
             health: Health::default(),
             draining: AtomicBool::new(false),
@@ -251,10 +261,17 @@ async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> R
             (own.clone(), Some(own))
         }
         config::Identity::Keycloak(keycloak) => {
-            let open = identity::keycloak::Keycloak::open(keycloak.clone(), &config.calls, clock.clone());
+            let open = identity::keycloak::Keycloak::open(keycloak.as_ref().clone(), &config.calls, clock.clone());
             (Arc::new(open.await.map_err(OpenError::Driver)?), None)
         }
     })
+}
+
+async fn open_post(config: &Config, state: &Arc<Sqlite>) -> Result<Option<Post>, OpenError> {
+    let Some(settings) = config.mail.own.clone() else { return Ok(None) };
+    let codes = users::reset::Codes::new(&state.get_or_put(LINKS_KEY, random_key()?).await?, settings.reset_ttl);
+    let post = Post::open(settings, codes, config.pages_url(), &config.calls);
+    post.map(Some).map_err(OpenError::Driver)
 }
 
 /// Looks again and again for operations that no task is at work on, as long as the app lives.

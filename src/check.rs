@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     config::{Config, Effective, Identity as Provider, Store as Users},
     identity::{Identity, keycloak::Keycloak},
+    mail,
     outcome::Outcome,
     store::{Store, crud_service::CrudService},
 };
@@ -29,7 +30,7 @@ pub fn settings(effective: &[Effective]) -> String {
 
 /// A line a system, and whether all answered.
 pub async fn systems(config: &Config, clock: &Clock) -> (String, bool) {
-    let lines = [state(config), users(config, clock).await, identities(config, clock).await];
+    let lines = [state(config), users(config, clock).await, identities(config, clock).await, mails(config).await];
     let all = lines.iter().all(Result::is_ok);
     let text = lines.into_iter().map(|line| line.unwrap_or_else(|line| line) + "\n").collect();
     (text, all)
@@ -69,9 +70,16 @@ async fn identities(config: &Config, clock: &Clock) -> Line {
     let Provider::Keycloak(keycloak) = &config.identity else {
         return Ok("identities: in the state".to_owned());
     };
-    match Keycloak::open(keycloak.clone(), &config.calls, clock.clone()).await {
+    match Keycloak::open((**keycloak).clone(), &config.calls, clock.clone()).await {
         Ok(driver) => answered(driver.name(), driver.check().await),
         Err(why) => Err(format!("keycloak: {why}")),
+    }
+}
+
+async fn mails(config: &Config) -> Line {
+    match &config.mail.own {
+        Some(own) => mail::check(own, &config.calls).await.map_err(|why| format!("mails: {why}")),
+        None => Ok("mails: Keycloak's".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The environment, read once: raw (flat strings) → resolved (typed). The only place that reads it.
 
 pub mod later;
+mod mails;
 mod raw;
 mod reading;
 mod resolving;
@@ -9,6 +10,7 @@ mod values;
 
 use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
 
@@ -61,6 +63,7 @@ pub struct Config {
     /// Where sessions are kept in a cookie too.
     pub session_cookie: Option<SessionCookie>,
     pub userinfo: Userinfo,
+    pub mail: Mail,
     pub limits: Limits,
     pub calls: Calls,
 }
@@ -145,7 +148,7 @@ pub enum Store {
 #[derive(Debug, Clone)]
 pub enum Identity {
     Embedded { hash_concurrency: usize, hash_queue: usize },
-    Keycloak(Keycloak),
+    Keycloak(Box<Keycloak>),
 }
 
 #[derive(Debug, Clone)]
@@ -159,6 +162,17 @@ pub struct Keycloak {
     /// `None` = probed at start.
     pub create: Option<KeycloakCreate>,
     pub late_window: Duration,
+    pub mail: KeycloakMail,
+}
+
+/// How Keycloak is to mail somebody a link.
+#[derive(Debug, Clone)]
+pub struct KeycloakMail {
+    /// Where the link leads on to, in the end; that client's name stands on the page.
+    pub client_id: Option<String>,
+    pub redirect_uri: Option<String>,
+    /// Of the link.
+    pub lifespan: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +208,58 @@ pub struct Userinfo {
     pub user_id_claim: String,
     /// Fields of the user; `None` = all of them.
     pub properties: Option<Vec<String>>,
+}
+
+/// Mails with a link by which somebody chooses a password.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// To one person.
+    pub per_identity: Rate,
+    /// How we mail; nothing where the identity provider does.
+    pub own: Option<OwnMail>,
+}
+
+/// So many within that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub most: u32,
+    pub within: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct OwnMail {
+    pub way: MailWay,
+    pub from: Mailbox,
+    /// Of a link.
+    pub reset_ttl: Duration,
+    pub templates_dir: Option<PathBuf>,
+    pub default_locale: String,
+}
+
+#[derive(Debug, Clone)]
+pub enum MailWay {
+    Smtp(Smtp),
+    /// A file each, in this directory.
+    Files(PathBuf),
+}
+
+/// A server that takes mails (RFC 5321).
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub login: Option<(String, SecretString)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From the first byte (RFC 8314).
+    Implicit,
+    /// By `STARTTLS`, or not at all.
+    Required,
+    /// By `STARTTLS` where the server offers it.
+    Offered,
 }
 
 #[derive(Debug, Clone)]
@@ -315,6 +381,15 @@ impl Config {
         match &self.http.public_url {
             Some(url) => url.origin().ascii_serialization(),
             None => self.public_url(),
+        }
+    }
+
+    /// In front of the pages that we show to people, without a closing slash.
+    pub fn pages_url(&self) -> String {
+        match self.http.public_url {
+            // What stands in front of us may have a prefix of its own, or none.
+            Some(_) => self.public_url(),
+            None => format!("{}{}", self.public_url(), self.http.prefix),
         }
     }
 

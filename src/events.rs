@@ -49,12 +49,12 @@ impl Actor {
 /// Tells what is done to a single system, and is no operation. Durable when it answers: nothing is done of which none tells.
 pub async fn tell(
     app: &App,
-    caller: &Caller,
+    origin: &Origin,
     action: &'static str,
     outcome: &'static str,
     subject: &UserId,
 ) -> Result<(), Error> {
-    let (origin, subject) = (caller.origin.clone(), Some(subject.to_string()));
+    let (origin, subject) = (origin.clone(), Some(subject.to_string()));
     Ok(app.journal.ledger().note(NewEvent { action, outcome, origin, subject }).await?)
 }
 

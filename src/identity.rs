@@ -6,6 +6,7 @@ pub mod keycloak;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,6 +70,26 @@ pub struct Issuer {
     pub issuer: String,
     /// A token counts when one of these stands in its `aud` or is its `azp`.
     pub audience: String,
+}
+
+/// Stands for an account as it is at one moment: another one as soon as its password, its e-mail, its enablement or the end
+/// of its sessions is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Vec<u8>);
+
+impl Stamp {
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        Self(context.finish().as_ref().to_vec())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 #[async_trait]
@@ -168,6 +189,12 @@ pub trait Identity: Send + Sync + 'static {
         current: &SecretString,
         new: &SecretString,
     ) -> Outcome<PasswordChange>;
+
+    /// Has the provider mail that person a link of its own to choose a password. Each time is one more mail. `false`: there is
+    /// nobody to mail to, or the provider mails nothing.
+    async fn mail_link(&self, _id: &AuthUserId) -> Outcome<bool> {
+        Ok(false)
+    }
 
     async fn check(&self) -> Outcome<()>;
 

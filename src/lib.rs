@@ -18,6 +18,7 @@ pub mod documents;
 pub mod events;
 pub mod groups;
 pub mod idempotency;
+pub mod mail;
 pub mod operations;
 pub mod proxy;
 pub mod retention;

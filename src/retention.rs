@@ -1,5 +1,5 @@
-//! What has had its time goes, little by little: settled operations and events after `RETENTION`, answers under idempotency
-//! keys after `IDEMPOTENCY_TTL`, sessions that lapsed at once. Must not know how any of it lies in the state.
+//! What has had its time goes, little by little: settled operations, events and mails after `RETENTION`, answers under
+//! idempotency keys after `IDEMPOTENCY_TTL`, sessions that lapsed at once. Must not know how any of it lies in the state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ pub fn tend(app: &Arc<App>) {
     });
 }
 
-/// One write. Whether there may be more to take away.
+/// One write of each kind. Whether there may be more to take away.
 pub async fn forget(app: &App) -> Result<bool, Error> {
     let now_ms = app.clock.now_ms();
     let kept_ms = i64::try_from(app.config.retention.as_millis()).unwrap_or(i64::MAX);
@@ -46,5 +46,6 @@ pub async fn forget(app: &App) -> Result<bool, Error> {
         most: BATCH,
     };
     let more = app.journal.ledger().forget(older).await?;
-    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more)
+    let more_mails = app.systems.mails.forget(older.settled_before_ms, BATCH).await?;
+    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more || more_mails)
 }

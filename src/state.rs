@@ -1,13 +1,16 @@
-//! The database that is ours: the journal, documents for the embedded drivers, granted permissions, signing keys.
+//! The database that is ours: the journal, documents for the embedded drivers, granted permissions, mails to be sent,
+//! signing keys.
 //! Traits here, an engine a file: `sqlite` now.
 
 pub mod journal;
 pub mod ledger;
+pub mod mails;
 pub mod sessions;
 pub mod sqlite;
 
 pub use journal::Journal;
 pub use ledger::Ledger;
+pub use mails::Mails;
 pub use sessions::SessionStore;
 
 use std::{sync::Arc, time::Duration};

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use crate::{
     clock::Clock,
     identity::{Account, AuthUserId, Identity},
+    mail::Outbox,
     outcome::{Failure, Outcome},
     query::{Filter, Query},
     roles::Roles,
@@ -24,6 +25,7 @@ pub struct Systems {
     pub identity: Arc<dyn Identity>,
     pub grants: Arc<dyn Grants>,
     pub timers: Arc<dyn Timers>,
+    pub mails: Outbox,
     /// Whether a date that has come blocks (`EXPIRY`).
     pub expiry: bool,
     pub clock: Clock,

@@ -11,8 +11,10 @@ pub mod expire;
 pub mod grant;
 pub mod identity_of;
 pub mod list;
+pub mod mail_link;
 pub mod passwords;
 pub mod register;
+pub mod reset;
 pub mod rules;
 pub mod soft_delete;
 pub mod steps;
@@ -27,6 +29,7 @@ pub use delete::delete;
 pub use grant::grant;
 pub use identity_of::{identity_not_above, identity_of};
 pub use list::{count, get, get_if, list};
+pub use mail_link::mail_link;
 pub use register::register;
 pub use soft_delete::soft_delete;
 pub use update::{update, update_if};
@@ -53,6 +56,14 @@ impl Means {
         let people = app.tokens.people.clone();
         Self { systems: app.systems.clone(), config: app.config.clone(), people }
     }
+}
+
+/// Whether somebody new is mailed a link to choose a password. Nobody is who has no e-mail, no identity or may not log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Welcome {
+    Mailed,
+    #[default]
+    Silent,
 }
 
 /// `_id`: 24 lower-case hex digits, the first eight the seconds since 1970. Names the person everywhere.

@@ -13,6 +13,7 @@ use user_manager::{
     config::{self, Config},
     groups::built_in,
     identity::{self, Identity},
+    mail::Outbox,
     roles::Roles,
     state::{
         Keys,
@@ -155,11 +156,13 @@ async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
             Arc::new(identity::embedded::Embedded::open(state.clone(), clock.clone(), 1, 1).await.unwrap())
         }
         config::Identity::Keycloak(keycloak) => {
-            let open = identity::keycloak::Keycloak::open(keycloak.clone(), &config.calls, clock.clone());
+            let open = identity::keycloak::Keycloak::open(keycloak.as_ref().clone(), &config.calls, clock.clone());
             Arc::new(open.await.unwrap())
         }
     };
-    Systems { store: users, groups, roles, identity, grants: state.clone(), timers: state.clone(), expiry: true, clock }
+    let mails = Outbox::new(state.clone(), config.mail.per_identity, clock.clone());
+    let (grants, timers) = (state.clone(), state.clone());
+    Systems { store: users, groups, roles, identity, grants, timers, mails, expiry: true, clock }
 }
 
 async fn create(app: Arc<App>) -> UserId {

@@ -246,7 +246,7 @@ impl Crowd {
             let fields = json!({ "userGroup": "users", "email": format!("person-{number}@example.org") });
             let fields: Map<String, Value> = fields.as_object().unwrap().clone();
             let grant = vec!["users:read".to_owned()];
-            let draft = Draft { fields, password: Some(PASSWORD.into()), grant };
+            let draft = Draft { fields, password: Some(PASSWORD.into()), grant, ..Draft::default() };
             made.push(users::create(&app, &Caller::inside("bench", "system", "r"), draft).await.unwrap());
         }
         Self { api: Api::new(app.clone()), app, people: Arc::new(made), next: Arc::default(), _place: None }

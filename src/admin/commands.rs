@@ -60,8 +60,12 @@ async fn create(
             .to_owned());
     }
     let (password, generated) = given_or_made(given)?;
-    let draft =
-        Draft { fields: fields(username, email), password: Some(password.clone()), grant: vec![ADMIN.to_owned()] };
+    let draft = Draft {
+        fields: fields(username, email),
+        password: Some(password.clone()),
+        grant: vec![ADMIN.to_owned()],
+        ..Draft::default()
+    };
     let id = users::create(app, caller, draft).await.map_err(told)?;
     let sentence = format!("administrator {id} was made");
     if !generated {
@@ -130,12 +134,12 @@ async fn reset_password(
     let policy = passwords::policy(app, &user.document).await.map_err(told)?;
     passwords::check(&password, policy).map_err(told)?;
     // Told before and after: no password is set of which no event tells.
-    events::tell(app, caller, RESET, "begun", &id).await.map_err(told)?;
+    events::tell(app, &caller.origin, RESET, "begun", &id).await.map_err(told)?;
     let set = own.set_password(&identity, &password, Password::MustChange).await;
     if !set.map_err(|failure| told(failure.into_error()))? {
         return Err("the identity of this user is gone".to_owned());
     }
-    events::tell(app, caller, RESET, "done", &id).await.map_err(told)?;
+    events::tell(app, &caller.origin, RESET, "done", &id).await.map_err(told)?;
     let name = user.text("username").or_else(|| user.text("email")).unwrap_or_default().to_owned();
     let sentence = format!("the password of {id} was set; it is good only for changing it");
     Ok((sentence, generated.then_some(Generated { name, password })))

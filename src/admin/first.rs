@@ -162,6 +162,7 @@ async fn with_identity_elsewhere(app: &App, caller: &Caller) -> Result<(), Troub
         fields: fields(None, Some(email.clone())),
         password: Some(password.clone()),
         grant: vec![ADMIN.to_owned()],
+        ..Draft::default()
     };
     users::create(app, caller, draft).await.map_err(trouble)?;
     tracing::info!("the first administrator was made");

@@ -20,7 +20,7 @@ use crate::{
         ledger::EventQuery,
     },
     store::Collection,
-    users::UserId,
+    users::{UserId, Welcome},
 };
 
 /// The `_id` of a user. One that cannot be is as unknown as one that is not.
@@ -100,13 +100,14 @@ pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next
     let route = matched.as_str();
     tracing::Span::current().record("route", route);
     let changes = request.method() == Method::PATCH && route == super::USER;
-    if changes || request.method().is_safe() && super::SPEAKING.contains(&route) {
+    if changes || route == super::RESET || request.method().is_safe() && super::SPEAKING.contains(&route) {
         return Ok(next.run(request).await);
     }
     let known: &[&str] = match (request.method(), route) {
         (_, super::OPERATIONS) => &LIST_PARAMETERS,
         (_, super::EVENTS) => &EVENT_PARAMETERS,
-        (&Method::POST, super::USERS) => &[POSTPONED],
+        (&Method::POST, super::USERS) => &[POSTPONED, WELCOME],
+        (&Method::POST, super::REGISTER) => &[WELCOME],
         (&Method::POST, super::STATES) => &[EXPECT],
         _ => &[],
     };
@@ -146,11 +147,30 @@ impl FromRequestParts<Arc<App>> for Postponed {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
-        match pairs(parts.uri.query()).find(|(name, _)| name == POSTPONED).map(|(_, value)| value).as_deref() {
-            Some("true") => Ok(Self(true)),
-            Some("false") | None => Ok(Self(false)),
-            Some(_) => Err(invalid_parameter(POSTPONED, "is true or false")),
-        }
+        boolean(parts, POSTPONED).map(|said| Self(said.unwrap_or(false)))
+    }
+}
+
+const WELCOME: &str = "sendResetPwdEmail";
+
+/// Whether somebody new is mailed a link to choose a password: he is, unless that is false.
+pub struct Welcomed(pub Welcome);
+
+impl FromRequestParts<Arc<App>> for Welcomed {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
+        let mailed = boolean(parts, WELCOME)?.unwrap_or(true);
+        Ok(Self(if mailed { Welcome::Mailed } else { Welcome::Silent }))
+    }
+}
+
+fn boolean(parts: &Parts, name: &str) -> Result<Option<bool>, Error> {
+    match pairs(parts.uri.query()).find(|(given, _)| given == name).map(|(_, value)| value).as_deref() {
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        None => Ok(None),
+        Some(_) => Err(invalid_parameter(name, "is true or false")),
     }
 }
 

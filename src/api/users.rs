@@ -16,7 +16,7 @@ use super::{
     frame,
     keyed::Keyed,
     no_route,
-    target::{Expected, OfUser, Postponed},
+    target::{Expected, OfUser, Postponed, Welcomed},
     wanted::{Changed, Count, List, One, Wanted, fields_of_users},
 };
 use crate::{
@@ -41,10 +41,11 @@ pub async fn create(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<UsersWrite>,
     Postponed(postponed): Postponed,
+    Welcomed(welcome): Welcomed,
     asked: Keyed<Object>,
 ) -> Response {
     let create = async |caller: Caller, Object(mut fields): Object| {
-        let draft = Draft { password: password(&app, &mut fields)?, fields, grant: Vec::new() };
+        let draft = Draft { password: password(&app, &mut fields)?, fields, grant: Vec::new(), welcome };
         match postponed {
             true => users::create_user_only(&app, &caller, draft).await,
             false => users::create(&app, &caller, draft).await,
@@ -74,14 +75,29 @@ pub async fn create_with_id(
 pub async fn register(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<UsersWrite>,
+    Welcomed(welcome): Welcomed,
     asked: Keyed<Object>,
 ) -> Response {
     let register = async |caller: Caller, Object(mut members): Object| {
         let id = user_id(&mut members)?;
         let password = password(&app, &mut members)?;
-        users::register(&app, &caller, &id, password).await
+        users::register(&app, &caller, &id, password, welcome).await
     };
     asked.answer(&app, caller, done, register).await
+}
+
+/// `authUserId` names who is mailed a link to choose another password; other members say nothing, as a back office posts more
+/// than it is asked for.
+pub async fn mail_link(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<UsersWrite>,
+    asked: Keyed<Object>,
+) -> Response {
+    let mail_link = async |caller: Caller, Object(mut members): Object| {
+        let identity = auth_user_id(&mut members)?;
+        users::mail_link(&app, &caller, identity).await
+    };
+    asked.answer(&app, caller, done, mail_link).await
 }
 
 pub async fn soft_delete(
@@ -249,7 +265,7 @@ pub async fn change_password(
     passwords::check(&new, policy).map_err(|error| error.field("newPassword"))?;
     passwords::check_changed(&current, &new)?;
     let own = caller.user.clone().ok_or_else(error::user_not_found)?;
-    let tell = async |outcome| events::tell(&app, &caller, "change-password", outcome, &own).await;
+    let tell = async |outcome| events::tell(&app, &caller.origin, "change-password", outcome, &own).await;
     tell("begun").await?;
     let told = app.systems.identity.change_password(&identity, &current, &new).await;
     match told.map_err(|failure| failure.into_error().doing("changing password"))? {

@@ -72,9 +72,6 @@ pub const LATER: &[Later] = &[
     later("AUTH0_SCOPE", REAL, Driver("auth0")),
     later("AUTH0_CONNECTION_ID", BULK, Driver("auth0")),
     later("AUTH0_PASSWORD_MAIL", REAL, Driver("auth0")),
-    later("KEYCLOAK_EMAIL_CLIENT_ID", SESSIONS, Switch("")),
-    later("KEYCLOAK_EMAIL_REDIRECT_URI", SESSIONS, Switch("")),
-    later("KEYCLOAK_EMAIL_LIFESPAN", SESSIONS, Size),
 
     later("ROND_ENABLED", REAL, Switch("false")),
     later("ROND_SERVICE", REAL, Driver("rond")),
@@ -106,14 +103,6 @@ pub const LATER: &[Later] = &[
     later("LOGIN_FREE_FAILURES", SESSIONS, Size),
     later("LOGIN_FREE_FAILURES_ADDRESS", SESSIONS, Size),
     later("LOGIN_MAX_WAIT", SESSIONS, Size),
-    later("SMTP_URL", SESSIONS, Switch("")),
-    later("SMTP_URL_FILE", SESSIONS, Switch("")),
-    later("MAIL_FROM", SESSIONS, Driver("mails")),
-    later("MAIL_DIR", SESSIONS, Switch("")),
-    later("MAIL_PER_IDENTITY", SESSIONS, Size),
-    later("RESET_TTL", SESSIONS, Size),
-    later("TEMPLATES_DIR", SESSIONS, Switch("")),
-    later("DEFAULT_LOCALE", SESSIONS, Switch("en")),
 
     later("MAX_IN_FLIGHT", FIT, Size),
 

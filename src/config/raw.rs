@@ -57,6 +57,9 @@ pub struct Raw {
     pub keycloak_login_client_secret_file: Option<String>,
     pub keycloak_create: Option<String>,
     pub auth_late_window: Option<String>,
+    pub keycloak_email_client_id: Option<String>,
+    pub keycloak_email_redirect_uri: Option<String>,
+    pub keycloak_email_lifespan: Option<String>,
     pub hash_concurrency: Option<String>,
     pub hash_queue: Option<String>,
 
@@ -70,6 +73,15 @@ pub struct Raw {
     pub session_cookie_name: Option<String>,
     pub custom_user_id_key: Option<String>,
     pub userinfo_additional_properties: Option<String>,
+
+    pub smtp_url: Option<String>,
+    pub smtp_url_file: Option<String>,
+    pub mail_from: Option<String>,
+    pub mail_dir: Option<String>,
+    pub mail_per_identity: Option<String>,
+    pub reset_ttl: Option<String>,
+    pub templates_dir: Option<String>,
+    pub default_locale: Option<String>,
 
     pub body_limit: Option<String>,
     pub header_limit: Option<String>,

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Compat, Effective, Mistake, Note, Source,
@@ -112,6 +112,20 @@ impl Reading {
         };
         self.effective.push(Effective { name, value: "set".to_owned(), source });
         Ok(Some(SecretString::from(text)))
+    }
+
+    /// As [`Reading::secret`], for one that has a form; what is wrong with it must not be told in its own words.
+    pub fn secret_of<T>(
+        &mut self,
+        name: &'static str,
+        given: Option<String>,
+        file: Option<String>,
+        parse: impl FnOnce(&str) -> Value<T>,
+    ) -> Result<Option<T>, Noted> {
+        match self.secret(name, given, file, || "-".to_owned())? {
+            Some(secret) => self.parsed(name, secret.expose_secret(), parse).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Of a driver that is not in use: only noted.

@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, SessionCookie,
     Store, Token, Userinfo, later,
+    mails::{self, Around, RawMail},
     raw::Raw,
     reading::{Noted, Reading},
     settings::{CRUD_SERVICE, EMBEDDED_IDENTITY, KEYCLOAK, SETTINGS},
@@ -105,6 +106,9 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
             late_window: raw.auth_late_window,
             hash_concurrency: raw.hash_concurrency,
             hash_queue: raw.hash_queue,
+            mail_client_id: raw.keycloak_email_client_id,
+            mail_redirect_uri: raw.keycloak_email_redirect_uri,
+            mail_lifespan: raw.keycloak_email_lifespan,
         },
         calls.as_ref().ok(),
     );
@@ -128,6 +132,24 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         r.optional("USERINFO_ADDITIONAL_PROPERTIES", raw.userinfo_additional_properties, values::names, || {
             "every field".to_owned()
         });
+    let mail = mails::mail(
+        r,
+        RawMail {
+            smtp_url: (raw.smtp_url, raw.smtp_url_file),
+            from: raw.mail_from,
+            directory: raw.mail_dir,
+            per_identity: raw.mail_per_identity,
+            reset_ttl: raw.reset_ttl,
+            templates_dir: raw.templates_dir,
+            default_locale: raw.default_locale,
+        },
+        Around {
+            identity: identity.as_ref().ok(),
+            http: http.as_ref().ok(),
+            data_dir: data_dir.as_ref().ok().map(PathBuf::as_path),
+            admin_email: admin_email.as_ref().ok().and_then(Option::as_deref),
+        },
+    );
     let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
 
     let identity = identity?;
@@ -168,12 +190,13 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         token: token?,
         session_cookie: session_cookie?,
         userinfo: Userinfo { user_id_claim: user_id_claim?, properties: properties? },
+        mail: mail?,
         limits: limits?,
         calls: calls?,
     })
 }
 
-fn unset() -> String {
+pub(super) fn unset() -> String {
     "-".to_owned()
 }
 
@@ -307,6 +330,9 @@ struct RawIdentity {
     late_window: Option<String>,
     hash_concurrency: Option<String>,
     hash_queue: Option<String>,
+    mail_client_id: Option<String>,
+    mail_redirect_uri: Option<String>,
+    mail_lifespan: Option<String>,
 }
 
 fn identity(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<Identity, Noted> {
@@ -333,6 +359,9 @@ fn embedded(r: &mut Reading, raw: RawIdentity) -> Result<Identity, Noted> {
         ("KEYCLOAK_LOGIN_CLIENT_SECRET", secret(&raw.login_client_secret)),
         ("KEYCLOAK_CREATE", raw.create.is_some()),
         ("AUTH_LATE_WINDOW", raw.late_window.is_some()),
+        ("KEYCLOAK_EMAIL_CLIENT_ID", raw.mail_client_id.is_some()),
+        ("KEYCLOAK_EMAIL_REDIRECT_URI", raw.mail_redirect_uri.is_some()),
+        ("KEYCLOAK_EMAIL_LIFESPAN", raw.mail_lifespan.is_some()),
     ];
     r.unused(given, KEYCLOAK);
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -366,6 +395,7 @@ fn keycloak(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<
     });
     let create = r.optional("KEYCLOAK_CREATE", raw.create, values::keycloak_create, || "probed".to_owned());
     let late_window = r.read("AUTH_LATE_WINDOW", raw.late_window, values::duration);
+    let mail = mails::keycloak(r, raw.mail_client_id, raw.mail_redirect_uri, raw.mail_lifespan);
     r.unused(
         [("HASH_CONCURRENCY", raw.hash_concurrency.is_some()), ("HASH_QUEUE", raw.hash_queue.is_some())],
         EMBEDDED_IDENTITY,
@@ -385,7 +415,7 @@ fn keycloak(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<
     let client_secret = client_secret?;
     let login_client_secret = login_client_secret?;
     let client_id = client_id?;
-    Ok(Identity::Keycloak(Keycloak {
+    Ok(Identity::Keycloak(Box::new(Keycloak {
         base: base?,
         realm: realm?,
         login_client_id: login_client_id?.unwrap_or_else(|| client_id.clone()),
@@ -394,7 +424,8 @@ fn keycloak(r: &mut Reading, raw: RawIdentity, calls: Option<&Calls>) -> Result<
         client_secret,
         create: create?,
         late_window,
-    }))
+        mail: mail?,
+    })))
 }
 
 /// A password that is too short for anybody is made longer, and that is said.

@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("HTTP_HOST", Value("127.0.0.1"), "IP address to listen on"),
     Setting::new("HTTP_PORT", Value("8080"), "Port to listen on; `0` takes any free one, which is printed"),
     Setting::new("SERVICE_PREFIX", Unset, "Path in front of every route but `/-/...`, such as `/ums`"),
-    Setting::new("PUBLIC_URL", Made("http://<HTTP_HOST>:<HTTP_PORT>"), "Our address as callers see it: the issuer of our tokens"),
+    Setting::new("PUBLIC_URL", Made("http://<HTTP_HOST>:<HTTP_PORT>"), "Our address as callers see it: the issuer of our tokens, the beginning of every link in a mail. Needed where we mail and `HTTP_HOST` is no loopback address"),
     Setting::new("GRACEFUL_SHUTDOWN_SECONDS", Value("10"), "How long requests may still finish after SIGTERM"),
     Setting::new("LOG_LEVEL", Value("info"), "`error`, `warn`, `info`, `debug`, `trace`; also `fatal` (= `error`) and `silent` (nothing)"),
     Setting::new("LOG_FORMAT", Value("auto"), "`text`, `json`; `auto`: text on a terminal, JSON elsewhere"),
@@ -101,7 +101,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("NAMES_WAIT", Value("5s"), "How long an operation waits for a name that another one holds, then 409"),
     Setting::new("ATTENTION_AFTER", Value("15m"), "An operation unsettled for so long is shown as `needs-attention`; trying goes on"),
     Setting::new("IDEMPOTENCY_TTL", Value("24h"), "How long the answer to a request under an `Idempotency-Key` is kept and given again"),
-    Setting::new("RETENTION", Value("30d"), "Settled operations and events that are older go"),
+    Setting::new("RETENTION", Value("30d"), "Settled operations, events and what is kept of mails go when they are older"),
     Setting::new("ADMIN_EMAIL", Unset, "E-mail of the first administrator, who is made at the first start. No effect once there is one"),
     Setting::new("ADMIN_PASSWORD", Unset, "His password. Over the embedded provider one is generated when none is given").secret(),
 
@@ -123,6 +123,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("KEYCLOAK_LOGIN_CLIENT_SECRET", Made("<KEYCLOAK_CLIENT_SECRET>"), "Its secret. Unset beside another `KEYCLOAK_LOGIN_CLIENT_ID`: a public client").secret().of(KEYCLOAK),
     Setting::new("KEYCLOAK_CREATE", Made("probed"), "`partial-import` (an id of our choice; needs `manage-realm`) or `marker` (an attribute)").of(KEYCLOAK),
     Setting::new("AUTH_LATE_WINDOW", Value("5m"), "How long an unanswered call there may still land. Longer than every time-out on the way").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_EMAIL_CLIENT_ID", Unset, "Client that a mail of Keycloak's speaks of").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_EMAIL_REDIRECT_URI", Unset, "Where whoever has chosen a password is led then; one of that client's").of(KEYCLOAK),
+    Setting::new("KEYCLOAK_EMAIL_LIFESPAN", Value("12h"), "Life of the link in such a mail").of(KEYCLOAK),
     Setting::new("HASH_CONCURRENCY", Made("number of cores"), "Password hashes computed at once").of(EMBEDDED_IDENTITY),
     Setting::new("HASH_QUEUE", Value("64"), "Hashes that may wait; more are answered 503 `busy`").of(EMBEDDED_IDENTITY),
 
@@ -136,6 +139,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("SESSION_COOKIE_NAME", Value("sid"), "Name of that cookie"),
     Setting::new("CUSTOM_USER_ID_KEY", Value("sub"), "Claim of the identity in `/userinfo` that is the user's `authUserId`"),
     Setting::new("USERINFO_ADDITIONAL_PROPERTIES", Made("every field"), "Fields of the user in `/userinfo`, with commas between; `permissions` only where it is named here. Empty: none"),
+
+    Setting::new("SMTP_URL", Unset, "Server that takes our mails: `smtp://` (`STARTTLS`, needed where the URL has a user) or `smtps://`, then `user:password@host:port`. Unset: mails are files in `MAIL_DIR`").secret().of(EMBEDDED_IDENTITY),
+    Setting::new("MAIL_FROM", Made("<ADMIN_EMAIL>"), "Sender of our mails: `who@example.org` or `Name <who@example.org>`. Needed beside `SMTP_URL` where `ADMIN_EMAIL` is unset").of(EMBEDDED_IDENTITY),
+    Setting::new("MAIL_DIR", Made("<DATA_DIR>/mail"), "Without `SMTP_URL` mails are files here, one `.eml` each; mode 0700, its files 0600. Nobody takes them away").of(EMBEDDED_IDENTITY),
+    Setting::new("MAIL_PER_IDENTITY", Value("5/1h"), "Mails to one person, `<number>/<duration>`; whatever is asked for beyond is answered alike and not sent"),
+    Setting::new("RESET_TTL", Value("1h"), "Life of the link by which somebody chooses a password").of(EMBEDDED_IDENTITY),
+    Setting::new("TEMPLATES_DIR", Made("built in"), "Directory of mails and pages in place of those that are built in, a directory a language below it: [mails.md](mails.md)").of(EMBEDDED_IDENTITY),
+    Setting::new("DEFAULT_LOCALE", Value("en"), "Language for somebody whose `locale` is unset or has no templates").of(EMBEDDED_IDENTITY),
 
     Setting::new("BODY_LIMIT", Value("1MiB"), "Largest body of a request"),
     Setting::new("HEADER_LIMIT", Value("32KiB"), "Largest head of a request, at least `8KiB`"),

@@ -1,5 +1,9 @@
 //! How the text of a variable becomes a value. Pure, and each says what would be right when it is not.
 
+mod mails;
+
+pub use mails::{locale, mailbox, rate, smtp};
+
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use tracing_subscriber::filter::LevelFilter;

@@ -4,6 +4,7 @@
 //! which conditional writes are bound to, so that somebody who changes his password meanwhile disturbs no operation.
 
 mod hashing;
+mod link;
 mod phc;
 mod stored;
 #[cfg(test)]

@@ -11,6 +11,7 @@
 mod admin;
 mod change;
 mod create;
+mod mail;
 mod person;
 mod refusal;
 mod sessions;
@@ -250,6 +251,10 @@ impl Identity for Keycloak {
         _new: &SecretString,
     ) -> Outcome<PasswordChange> {
         Ok(PasswordChange::NotHere)
+    }
+
+    async fn mail_link(&self, id: &AuthUserId) -> Outcome<bool> {
+        mail::link(&self.admin, &self.config.mail, id).await
     }
 
     async fn check(&self) -> Outcome<()> {

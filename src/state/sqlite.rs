@@ -9,6 +9,7 @@ mod grants;
 pub mod journal;
 mod keys;
 pub mod lock;
+mod mails;
 mod migrations;
 mod readers;
 mod timers;

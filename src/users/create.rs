@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{
-    State, UserId, bars_identity, passwords, rules,
-    steps::{CreateIdentity, GrantPermissions, InsertUser, LinkIdentity, MoveTimer},
+    State, UserId, Welcome, bars_identity, passwords, rules,
+    steps::{CreateIdentity, GrantPermissions, InsertUser, LinkIdentity, MailLink, MoveTimer},
 };
 use crate::{
     access::Caller,
@@ -28,6 +28,7 @@ pub struct Draft {
     pub password: Option<SecretString>,
     /// Given to him alone, beside what his roles give. Only the command line fills it.
     pub grant: Vec<String>,
+    pub welcome: Welcome,
 }
 
 /// Either the user stands in the store, linked to an identity under the same names that is blocked where he is; or nothing
@@ -40,19 +41,20 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
         return user_only(app, caller, draft, standing).await;
     }
     rules::identifiable(&draft.fields)?;
-    let Draft { fields, password, grant } = draft;
+    let Draft { fields, password, grant, welcome } = draft;
     let password = passwords::of_new(app, &group, password)?;
     let id = UserId::new(app.clock.now_ms());
     let mut names = rules::names_in(&fields);
     names.push(format!("user:{id}"));
     let asked = caller.asks("create-user", "creating user", Some(&id), names, Answer::AtCommit);
     let (by, scope) = (caller.origin.actor.clone(), app.config.unique_scope);
-    let chosen = app.systems.identity.choose_id();
+    let (chosen, clock) = (app.systems.identity.choose_id(), app.clock.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
             let text = |field: &str| fields.get(field).and_then(Value::as_str).map(str::to_owned);
             rules::names_free(saga.view(), scope, &rules::names_of(&fields), None).await?;
+            let locale = text("locale");
             let account = Account {
                 username: text("username"),
                 email: text("email"),
@@ -62,7 +64,8 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
             };
 
             saga.step(InsertUser { id: id.clone(), fields: standing.fields(fields), by: by.clone() }).await?;
-            let identity = saga.step(CreateIdentity { chosen, account, password }).await?;
+            let identity = saga.step(CreateIdentity { chosen, account: account.clone(), password }).await?;
+            let promise = MailLink::welcoming(welcome, &identity, &account, locale, &clock);
             let user = saga.view().user(&id, &Filter::Everything).await?.ok_or_else(error::changed_meanwhile)?;
             saga.step(LinkIdentity { id: id.clone(), at: user.revision, identity: identity.clone(), by }).await?;
             if let Some(after) = standing.timer(Some(identity)) {
@@ -71,6 +74,7 @@ pub async fn create(app: &App, caller: &Caller, draft: Draft) -> Result<UserId, 
             if !grant.is_empty() {
                 saga.step(GrantPermissions { user: id.clone(), permissions: grant, before: Vec::new() }).await?;
             }
+            promise.map_or(Ok(()), |mail| saga.on_commit(mail))?;
             Ok(id)
         })
         .await
@@ -85,7 +89,7 @@ pub async fn create_user_only(app: &App, caller: &Caller, draft: Draft) -> Resul
 }
 
 async fn user_only(app: &App, caller: &Caller, draft: Draft, standing: Standing) -> Result<UserId, Error> {
-    let Draft { fields, password, grant } = draft;
+    let Draft { fields, password, grant, .. } = draft;
     if password.is_some() {
         let sentence = "No identity is made for this user, so there is nothing to log in to with a password";
         return Err(Error::new(Code::PasswordWithoutIdentity, sentence).field("password"));

@@ -70,21 +70,39 @@ pub async fn own_policy(app: &App, caller: &Caller) -> Result<PasswordPolicy, Er
     policy(app, &user.document).await
 }
 
-/// `password-refused` names the rule, never the password.
-pub fn check(password: &SecretString, policy: PasswordPolicy) -> Result<(), Error> {
+/// What a password breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Characters that it has at least.
+    Shortest(usize),
+    /// None that everybody would try first.
+    Common,
+    /// Bytes that it has at most.
+    Longest(usize),
+}
+
+/// The first rule that it breaks, if any.
+pub fn broken(password: &SecretString, policy: PasswordPolicy) -> Option<Rule> {
     let password = password.expose_secret();
-    let refused = |rule: String| Err(Error::new(Code::PasswordRefused, rule).field("password"));
     let shortest = policy.min_length;
     if password.chars().count() < shortest {
-        return refused(format!("A password has at least {shortest} characters"));
+        return Some(Rule::Shortest(shortest));
     }
     if policy.refuse_common && guessed::comes_first(password) {
-        return refused("A password is none that everybody would try first".to_owned());
+        return Some(Rule::Common);
     }
-    if password.len() > LONGEST {
-        return refused(format!("A password has at most {LONGEST} bytes"));
-    }
-    Ok(())
+    (password.len() > LONGEST).then_some(Rule::Longest(LONGEST))
+}
+
+/// `password-refused` names the rule, never the password.
+pub fn check(password: &SecretString, policy: PasswordPolicy) -> Result<(), Error> {
+    let rule = match broken(password, policy) {
+        None => return Ok(()),
+        Some(Rule::Shortest(shortest)) => format!("A password has at least {shortest} characters"),
+        Some(Rule::Common) => "A password is none that everybody would try first".to_owned(),
+        Some(Rule::Longest(longest)) => format!("A password has at most {longest} bytes"),
+    };
+    Err(Error::new(Code::PasswordRefused, rule).field("password"))
 }
 
 /// A password that was made for somebody must not stay his.

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{
-    Change, State, User, UserId, passwords, rules,
-    steps::{CreateIdentity, MoveTimer, PatchUser},
+    Change, State, User, UserId, Welcome, passwords, rules,
+    steps::{CreateIdentity, MailLink, MoveTimer, PatchUser},
 };
 use crate::{
     access::Caller,
@@ -22,7 +22,13 @@ use crate::{
 
 /// Either the user is linked to a new identity under his names, which is blocked where he is blocked, expired or not PUBLIC;
 /// or he stands as before. Never validates him: whoever is in the store may get his identity.
-pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<SecretString>) -> Result<(), Error> {
+pub async fn register(
+    app: &App,
+    caller: &Caller,
+    id: &UserId,
+    password: Option<SecretString>,
+    welcome: Welcome,
+) -> Result<(), Error> {
     let plan = Plan { caller: caller.clone(), groups: app.groups.clone(), systems: app.systems.clone() };
     let user = rules::found(app.systems.view(), id, &caller.rows).await.map_err(|error| error.doing(DOING))?;
     let group = plan.check(&user).await?;
@@ -31,7 +37,7 @@ pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<
     let names = rules::names_of_person(&user);
     let asked = caller.asks("register-user", DOING, Some(id), names.clone(), Answer::AtCommit);
     let (id, by, scope) = (id.clone(), caller.origin.actor.clone(), app.config.unique_scope);
-    let chosen = app.systems.identity.choose_id();
+    let (chosen, clock) = (app.systems.identity.choose_id(), app.clock.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {
@@ -48,14 +54,16 @@ pub async fn register(app: &App, caller: &Caller, id: &UserId, password: Option<
                 revision: None,
             };
 
-            let identity = saga.step(CreateIdentity { chosen, account, password }).await?;
+            let identity = saga.step(CreateIdentity { chosen, account: account.clone(), password }).await?;
+            let locale = user.text("locale").map(str::to_owned);
+            let promise = MailLink::welcoming(welcome, &identity, &account, locale, &clock);
             let set = Map::from_iter([("authUserId".to_owned(), Value::from(identity.clone()))]);
             saga.step(PatchUser::new(&user, Change { set, unset: Vec::new() }, &by)).await?;
             if let Some(timer) = saga.view().timer(&id).await? {
                 let after = Some(Timer { identity: Some(identity), ..timer.clone() });
                 saga.step(MoveTimer { user: id, before: Some(timer), after }).await?;
             }
-            Ok(())
+            promise.map_or(Ok(()), |mail| saga.on_commit(mail))
         })
         .await
 }

@@ -5,6 +5,7 @@ mod choice;
 mod documents;
 mod grants;
 mod identity;
+mod mails;
 mod store;
 mod timers;
 
@@ -13,6 +14,7 @@ pub use choice::ChooseTargets;
 pub use documents::{DeleteDocument, Over};
 pub use grants::{DropGrants, GrantPermissions};
 pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
+pub use mails::MailLink;
 pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
 pub use timers::{DropTimer, MoveTimer};
 
@@ -39,4 +41,5 @@ pub const KINDS: &[Kind] = &[
     promise::<BuryUser>(),
     promise::<DeleteDocument>(),
     step::<ChooseTargets>(),
+    promise::<MailLink>(),
 ];

@@ -18,6 +18,8 @@ pub fn routes() -> Vec<(String, String)> {
             "USERS" => "/users",
             "USER" => "/users/{id}",
             "STATES" => "/users/state",
+            "REGISTER" => "/users/register",
+            "RESET" => "/reset-password",
             path => path.trim_matches('"'),
         };
         for method in ["get", "post", "patch", "delete", "put"] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use user_manager::users::{self, State, UserId, create::Draft, rules::Precondition};
+use user_manager::users::{self, State, UserId, Welcome, create::Draft, rules::Precondition};
 
 use crate::worlds::{PASSWORD, World, template};
 
@@ -80,7 +80,8 @@ async fn every_operation_sends_these_requests_over_the_remote_pair() {
         bob = users::create_user_only(app, &caller, Draft { fields, ..Draft::default() }).await.unwrap();
     });
     let later = later.await;
-    let register = made(world, async { users::register(app, &caller, &bob, None).await.unwrap() }).await;
+    let register =
+        made(world, async { users::register(app, &caller, &bob, None, Welcome::Silent).await.unwrap() }).await;
     let trash = made(world, async { users::change_state(app, &caller, &bob, State::Trash).await.unwrap() }).await;
     let restore = made(world, async {
         users::restore(app, &caller, &bob, State::Public, Precondition::None).await.unwrap();

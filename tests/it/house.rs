@@ -46,12 +46,13 @@ fn the_map_of_the_modules_names_files_that_exist() {
 }
 
 /// Those that nobody with an identity asks, or that change nothing of users, groups, roles, jobs or operations.
-const WITHOUT_A_KEY: [&str; 6] = [
+const WITHOUT_A_KEY: [&str; 7] = [
     "/oauth/token",
     "/oauth/revoke",
     "/refreshtoken",
     "/logout",
     "/users/me/change-password",
+    "RESET",
     "/ums-config/{id}/check",
 ];
 
@@ -61,7 +62,8 @@ fn every_post_and_patch_that_changes_something_takes_an_idempotency_key() {
     let routes = table.split(".route(").skip(1);
     let (mut with, mut without) = (0, BTreeSet::new());
     for route in routes {
-        let path = route.split('"').nth(1).filter(|_| route.starts_with(['"', '\n', ' '])).unwrap_or_default();
+        // As it stands there, or the name that it has.
+        let path = route.split(',').next().unwrap_or_default().trim().trim_matches('"');
         for method in ["post(", "patch("] {
             let Some((_, rest)) = route.split_once(method) else { continue };
             let (module, endpoint) = rest.split(')').next().unwrap().split_once("::").unwrap();

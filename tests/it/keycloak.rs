@@ -238,6 +238,7 @@ async fn open(twin: &Twin<Keycloak>, clock: &Shifted, but: impl FnOnce(&mut conf
         login_client_secret: Some(LOGIN.1.into()),
         create: Some(KeycloakCreate::PartialImport),
         late_window: Duration::from_secs(300),
+        mail: config::KeycloakMail { client_id: None, redirect_uri: None, lifespan: Duration::from_hours(12) },
     };
     but(&mut config);
     Driver::open(config, &patience(30_000), Clock::new(clock.clone())).await.unwrap()

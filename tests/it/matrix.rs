@@ -21,6 +21,7 @@ use user_manager::{
     groups,
     idempotency::{Once, once},
     identity::{self, Account, Identity},
+    mail::Outbox,
     query::Filter,
     roles::{self, Roles},
     saga::{Answering, Key},
@@ -31,7 +32,7 @@ use user_manager::{
     store::Store,
     systems::Systems,
     users::{
-        self, State, UserId,
+        self, State, UserId, Welcome,
         change_states::{Came, Move},
         create::Draft,
         rules::Precondition,
@@ -42,7 +43,7 @@ pub use self::snapshot::{Look, Seen, Snapshot, is_true, judge};
 pub use crate::memory::memory;
 
 use self::{
-    faulty::{FaultyGrants, FaultyIdentity, FaultyStore, FaultyTimers, Script},
+    faulty::{FaultyGrants, FaultyIdentity, FaultyMails, FaultyStore, FaultyTimers, Script},
     model::Unfenced,
     people::{
         ADA, ADMIN, BLOCKED, DELETED, DELETED_ALONE, DRAFT, DUE, GONE, GROUP, LATER, LONELY, OVERTAKEN, ROLE, SHELVED,
@@ -80,6 +81,8 @@ pub enum Operation {
     CreateUserOnly,
     /// In state DRAFT, where that may be given.
     CreateDraft,
+    /// And mailed a link to choose a password.
+    CreateMailed,
     Adopt,
     AdoptBlocked,
     Register,
@@ -87,6 +90,8 @@ pub enum Operation {
     RegisterTrash,
     /// The provider has the name already.
     RegisterRefused,
+    /// A link to choose a password, and nothing else.
+    MailLink,
     PublicToDraft,
     PublicToTrash,
     AdministratorToTrash,
@@ -142,7 +147,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 57] = [
         Self::Create,
         Self::CreateBlocked,
         Self::CreateAdministrator,
@@ -150,11 +155,13 @@ impl Operation {
         Self::CreateRefused,
         Self::CreateUserOnly,
         Self::CreateDraft,
+        Self::CreateMailed,
         Self::Adopt,
         Self::AdoptBlocked,
         Self::Register,
         Self::RegisterTrash,
         Self::RegisterRefused,
+        Self::MailLink,
         Self::PublicToDraft,
         Self::PublicToTrash,
         Self::AdministratorToTrash,
@@ -251,9 +258,15 @@ impl Operation {
             Self::CreateDraft => {
                 create(json!({"userGroup": "users", "email": "new@x.org", "__STATE__": "DRAFT"}), &[]).await
             }
-            Self::Register => users::register(app, &caller, &user(SHELVED), None).await,
-            Self::RegisterTrash => users::register(app, &caller, &user(SHELVED_TRASH), None).await,
-            Self::RegisterRefused => users::register(app, &caller, &user(SHELVED_HIDDEN), None).await,
+            Self::CreateMailed => {
+                let fields = object(json!({"userGroup": "users", "email": "new@x.org", "name": "New"}));
+                let draft = Draft { fields, welcome: Welcome::Mailed, ..Draft::default() };
+                users::create(app, &caller, draft).await.map(|_| ())
+            }
+            Self::MailLink => users::mail_link(app, &caller, "ada-identity".to_owned()).await,
+            Self::Register => users::register(app, &caller, &user(SHELVED), None, Welcome::Silent).await,
+            Self::RegisterTrash => users::register(app, &caller, &user(SHELVED_TRASH), None, Welcome::Silent).await,
+            Self::RegisterRefused => users::register(app, &caller, &user(SHELVED_HIDDEN), None, Welcome::Silent).await,
             Self::PublicToDraft => to(ADA, State::Draft).await,
             Self::PublicToTrash => to(ADA, State::Trash).await,
             Self::AdministratorToTrash => to(ADMIN, State::Trash).await,
@@ -347,6 +360,7 @@ impl Operation {
             | Self::CreateRefused
             | Self::CreateUserOnly
             | Self::CreateDraft
+            | Self::CreateMailed
             | Self::CreateGroup
             | Self::CreateRole => &[],
             Self::Adopt | Self::AdoptBlocked => &[LONELY],
@@ -367,6 +381,7 @@ impl Operation {
             | Self::PatchSame
             | Self::PatchRefused
             | Self::PatchExpirySet
+            | Self::MailLink
             | Self::Delete
             | Self::DeleteKeepingIdentity => &[ADA, "ada-identity"],
             Self::PatchUnblocked => &[BLOCKED, "blocked-identity"],
@@ -559,6 +574,11 @@ impl World {
             identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
             grants: Arc::new(FaultyGrants { inner: state.clone(), script: script.clone() }),
             timers: Arc::new(FaultyTimers { inner: state.clone(), script: script.clone() }),
+            mails: Outbox::new(
+                Arc::new(FaultyMails { inner: state.clone(), script: script.clone() }),
+                self.config.mail.per_identity,
+                clock.clone(),
+            ),
             expiry: true,
             clock,
         }

@@ -301,6 +301,11 @@ impl Scene {
             login_client_secret: Some(LOGIN.1.into()),
             create: Some(mode),
             late_window: std::time::Duration::from_secs(300),
+            mail: config::KeycloakMail {
+                client_id: None,
+                redirect_uri: None,
+                lifespan: std::time::Duration::from_hours(12),
+            },
         };
         let faulty = Driver::open(config.clone(), calls, clock.clone()).await.unwrap();
         if token == Token::Dropped {

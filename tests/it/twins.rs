@@ -4,6 +4,7 @@
 pub mod crud;
 pub mod fault;
 pub mod keycloak;
+pub mod smtp;
 
 use std::{
     convert::Infallible,

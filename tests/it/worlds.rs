@@ -5,6 +5,7 @@
 //! that it should not be; so a story that has changed something ends with [`World::settled`].
 
 mod asker;
+mod mailbox;
 mod routes;
 pub mod snapshot;
 mod time;
@@ -34,7 +35,8 @@ use user_manager::{
 };
 
 pub use self::{
-    asker::{Asker, Reply},
+    asker::{Asker, Page, Reply},
+    mailbox::Mail,
     routes::template,
     snapshot::{People, Snapshot},
 };
@@ -341,6 +343,11 @@ impl World {
         Snapshot { people: self.people(), operations: self.state().operations() }
     }
 
+    /// How many mails the state knows of.
+    pub fn mails_kept(&self) -> usize {
+        self.state().mails()
+    }
+
     /// How many people have a timer.
     pub fn timers(&self) -> usize {
         self.state().timers()
@@ -443,6 +450,7 @@ async fn person(app: &App, nobody: &Asker, group: &str, email: &str, permissions
         fields: fields.as_object().unwrap().clone(),
         password: Some(PASSWORD.into()),
         grant: permissions.iter().map(|&permission| permission.to_owned()).collect(),
+        ..Draft::default()
     };
     let id = users::create(app, &caller, draft).await.unwrap();
     // Where a login by JSON gives a cookie, a form gives tokens all the same.

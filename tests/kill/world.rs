@@ -225,6 +225,7 @@ async fn person(app: &App, group: &str, email: &str, password: Option<&str>, per
         fields: fields.as_object().unwrap().clone(),
         password: password.map(Into::into),
         grant: permissions.iter().map(|&permission| permission.to_owned()).collect(),
+        ..Draft::default()
     };
     users::create(app, &Caller::inside("test", "system", "seed"), draft).await.unwrap().to_string()
 }

@@ -31,6 +31,16 @@ impl Refusal {
         self.error.as_deref().is_some_and(|error| !error.starts_with("Realm"))
     }
 
+    /// Of a 500: the mail server that the realm names did not take a mail, or it names none.
+    pub fn mail(&self) -> bool {
+        self.message.as_deref().is_some_and(|message| message.starts_with("Failed to send"))
+    }
+
+    /// Of a 400: the person cannot get a mail, whenever it is tried.
+    pub fn nobody_to_mail(&self) -> bool {
+        matches!(self.message.as_deref(), Some("User email missing" | "User is disabled"))
+    }
+
     /// Of a 400: the realm's password policy.
     pub fn password(&self) -> Option<Error> {
         let rule = match self.error.as_deref()?.strip_prefix("invalidPassword")? {

@@ -119,6 +119,7 @@ impl Door {
             fields,
             password: Some(SecretString::from(PASSWORD)),
             grant: permissions.iter().map(|name| (*name).to_owned()).collect(),
+            ..Draft::default()
         };
         let id = users::create(&self.app, &Caller::inside("test", "cli", "test"), draft).await.unwrap();
         let token = self.log_in(email, PASSWORD).await.unwrap();

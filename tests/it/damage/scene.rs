@@ -20,6 +20,7 @@ use user_manager::{
     config::Config,
     groups::built_in,
     identity::{self, Account},
+    mail::Outbox,
     roles::Roles,
     state::{
         Error, Journal, Keys, Ledger, SessionStore,
@@ -214,6 +215,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
     let roles = Roles::new(roles, hand.clock());
     let identity = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await?;
     let identity = Arc::new(identity);
+    let mails = Outbox::new(state.clone(), config.mail.per_identity, hand.clock());
     Ok((
         config,
         Systems {
@@ -223,6 +225,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
             identity,
             grants: state.clone(),
             timers: state.clone(),
+            mails,
             expiry: true,
             clock: hand.clock(),
         },

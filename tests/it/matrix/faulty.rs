@@ -19,7 +19,10 @@ use user_manager::{
     identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing},
     outcome::{Failure, Outcome},
     query::{Filter, Query},
-    state::{self, Grants, Timer, Timers},
+    state::{
+        self, Grants, Mails, Timer, Timers,
+        mails::{Due, Limit, Mail},
+    },
     store::{Landed, Store, Write},
     users::{Change, Revision, State, User, UserId},
 };
@@ -479,6 +482,39 @@ impl Timers for FaultyTimers {
 
     async fn next(&self, after_ms: i64) -> Result<Option<i64>, state::Error> {
         self.script.pass_own(self.inner.next(after_ms)).await
+    }
+}
+
+pub struct FaultyMails {
+    pub inner: Arc<dyn Mails>,
+    pub script: Arc<Script>,
+}
+
+/// Only an operation's own write goes wrong: nobody sends what is kept.
+#[async_trait]
+impl Mails for FaultyMails {
+    async fn put(&self, mail: Mail, limit: Limit, now_ms: i64) -> Result<bool, state::Error> {
+        self.script.pass_own(self.inner.put(mail, limit, now_ms)).await
+    }
+
+    async fn due(&self, by_ms: i64, most: u32) -> Result<Vec<Due>, state::Error> {
+        self.inner.due(by_ms, most).await
+    }
+
+    async fn next(&self) -> Result<Option<i64>, state::Error> {
+        self.inner.next().await
+    }
+
+    async fn try_again(&self, id: &str, at_ms: i64) -> Result<(), state::Error> {
+        self.inner.try_again(id, at_ms).await
+    }
+
+    async fn end(&self, id: &str, sent_ms: Option<i64>) -> Result<(), state::Error> {
+        self.inner.end(id, sent_ms).await
+    }
+
+    async fn forget(&self, created_before_ms: i64, most: u32) -> Result<bool, state::Error> {
+        self.inner.forget(created_before_ms, most).await
     }
 }
 

@@ -12,7 +12,7 @@ use user_manager::{
 use super::{Drivers, World, object};
 
 /// What there is, without what differs from run to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     users: BTreeMap<String, Value>,
     identities: BTreeMap<String, Value>,
@@ -21,12 +21,33 @@ pub struct Snapshot {
     documents: BTreeMap<String, Value>,
     /// Whose, when, and the identity that it carries.
     timers: Vec<(String, i64, String)>,
+    /// Who is to get one, and which. They are promised: whoever is told of a success may be told before they are there.
+    mails: Vec<(String, String)>,
     /// Everything of everybody whom the operation has nothing to do with, to the last byte.
     bystanders: Vec<String>,
     bystanding_accounts: BTreeMap<AuthUserId, Account>,
 }
 
+/// Of everything but what is promised.
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { users, identities, grants, documents, timers, mails: _, bystanders, bystanding_accounts } = self;
+        *users == other.users
+            && *identities == other.identities
+            && *grants == other.grants
+            && *documents == other.documents
+            && *timers == other.timers
+            && *bystanders == other.bystanders
+            && *bystanding_accounts == other.bystanding_accounts
+    }
+}
+
 impl Snapshot {
+    /// The same, and what was promised is there too.
+    pub fn is_whole(&self, other: &Self) -> bool {
+        self == other && self.mails == other.mails
+    }
+
     /// How many of those whom the operation acts upon stand in that state.
     ///
     /// # Panics
@@ -172,12 +193,16 @@ impl Look {
         });
         let mut timers: Vec<_> = timers.collect();
         timers.sort();
+        let mut mails = self.db.prepare_cached("SELECT identity, kind FROM mail ORDER BY id").unwrap();
+        let mails = mails.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
+        let mails = mails.map(Result::unwrap).map(|(id, kind)| (called(&identity_names, &id), kind)).collect();
         Snapshot {
             users: people,
             identities: known,
             grants: grants.collect(),
             documents,
             timers,
+            mails,
             bystanders,
             bystanding_accounts,
         }
@@ -221,8 +246,8 @@ pub fn judge(world: &World, before: &Snapshot, after: &Snapshot, told: Option<&R
         return Seen::Broken(format!("left over: {left:?}"));
     }
     let now = world.snapshot();
-    let seen = match (now == *before, now == *after) {
-        (true, _) => Seen::Before,
+    let seen = match (now.is_whole(before), now.is_whole(after)) {
+        (true, _) if !told.is_some_and(Result::is_ok) || before.is_whole(after) => Seen::Before,
         (_, true) => Seen::After,
         _ => return Seen::Broken(format!("half: {}", difference(before, after, &now))),
     };
@@ -262,6 +287,7 @@ fn difference(before: &Snapshot, after: &Snapshot, now: &Snapshot) -> String {
     if now.bystanders != before.bystanders {
         lines.push(format!("bystanders: before {:?} now {:?}", before.bystanders, now.bystanders));
     }
+    lines.push(format!("mails: before {:?} after {:?} now {:?}", before.mails, after.mails, now.mails));
     lines.push(format!("grants: before {:?} after {:?} now {:?}", before.grants, after.grants, now.grants));
     lines.push(format!("timers: before {:?} after {:?} now {:?}", before.timers, after.timers, now.timers));
     lines.join("; ")

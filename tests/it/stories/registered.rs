@@ -102,7 +102,7 @@ async fn no_password_goes_with_a_postponed_creation() {
         let mut fields = ada();
         fields["password"] = json!(PASSWORD);
         world.post(LATER, fields).await.refuses(400, "password-without-identity");
-        for wrong in ["postponeAuthUserCreation=1", "postponeAuthUserCreation", "sendResetPwdEmail=true"] {
+        for wrong in ["postponeAuthUserCreation=1", "postponeAuthUserCreation", "sendResetPwdEmail=1"] {
             world.post(&format!("/users/?{wrong}"), ada()).await.refuses(400, "invalid-parameter");
         }
         world.settled().await;

@@ -32,6 +32,10 @@ pub struct Keycloak {
     pub min_password: usize,
     /// The next PUTs with attributes overlap with somebody else's, who wrote this mark: both values stay.
     pub rivals: Vec<String>,
+    /// What it has mailed, oldest first.
+    pub mails: Vec<Mail>,
+    /// Whether its realm names a mail server that takes mails.
+    pub has_mail_server: bool,
     /// It signs with keys that it no longer publishes.
     pub keys_withdrawn: bool,
     /// Whether a refresh token is good once (`revokeRefreshToken`).
@@ -83,6 +87,17 @@ struct Refresh {
     used: bool,
 }
 
+/// A link with actions behind it, to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    pub to: String,
+    pub actions: Vec<String>,
+    pub client: Option<String>,
+    pub redirect: Option<String>,
+    /// Seconds.
+    pub lifespan: u64,
+}
+
 struct Issued {
     client: String,
     host: String,
@@ -104,6 +119,8 @@ impl Keycloak {
             edit_username_allowed: true,
             min_password: 8,
             rivals: Vec::new(),
+            mails: Vec::new(),
+            has_mail_server: true,
             keys_withdrawn: false,
             rotates: false,
             issued: BTreeMap::new(),

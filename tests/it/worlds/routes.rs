@@ -42,6 +42,7 @@ const KEYCLOAK: &[&str] = &[
     "PUT /admin/realms/:realm/users/:id",
     "DELETE /admin/realms/:realm/users/:id",
     "POST /admin/realms/:realm/users/:id/logout",
+    "PUT /admin/realms/:realm/users/:id/execute-actions-email",
     "GET /admin/realms/:realm/users/:id/consents",
     "GET /admin/realms/:realm/users/:id/sessions",
     "DELETE /admin/realms/:realm/sessions/:sid",

@@ -66,6 +66,10 @@ impl State {
         self.pairs("SELECT user, user FROM timer").len()
     }
 
+    pub fn mails(&self) -> usize {
+        self.pairs("SELECT id, kind FROM mail").len()
+    }
+
     pub fn operations(&self) -> BTreeMap<String, String> {
         self.pairs("SELECT id, state FROM operation").into_iter().collect()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asked, Keycloak, Model, Person, REALM, default_roles, error, host, message};
+use super::{Answer, Asked, Keycloak, Mail, Model, Person, REALM, default_roles, error, host, message};
 
 /// What a user representation may carry; anything else is refused.
 const KNOWN: [&str; 21] = [
@@ -81,6 +81,7 @@ impl Keycloak {
                 let ended = self.people.values_mut().any(|person| person.sessions.remove(*session));
                 if ended { Answer::empty(204) } else { Answer::json(404, &json!({ "error": "Session not found" })) }
             }
+            (&Method::PUT, ["users", id, "execute-actions-email"]) => self.mail(asked, id),
             (&Method::GET, ["users", id, "consents"]) => Answer::json(200, &self.people[*id].consents()),
             (&Method::DELETE, ["users", id, "consents", client]) => {
                 if self.people.get_mut(*id).unwrap().offline.remove(*client) {
@@ -90,6 +91,32 @@ impl Keycloak {
             }
             _ => Answer::empty(405),
         }
+    }
+
+    /// Answers when the mail server has; asked twice it mails twice.
+    fn mail(&mut self, asked: &Asked, id: &str) -> Answer {
+        let person = &self.people[id];
+        let Some(to) = person.email.clone() else { return message(400, "User email missing") };
+        if !person.enabled {
+            return message(400, "User is disabled");
+        }
+        let (client, redirect) = (asked.query("client_id"), asked.query("redirect_uri"));
+        match client {
+            None if redirect.is_some() => return message(400, "Client id missing"),
+            Some(client) if !self.clients.contains_key(client) => return message(400, "Client doesn't exist"),
+            _ => {}
+        }
+        let actions: Vec<String> = serde_json::from_slice(&asked.body).unwrap_or_default();
+        if actions.iter().any(|action| action != "UPDATE_PASSWORD") {
+            return message(400, "Provided invalid required actions");
+        }
+        if !self.has_mail_server {
+            return message(500, "Failed to send execute actions email: Error when attempting to send the email");
+        }
+        let Ok(lifespan) = asked.query("lifespan").unwrap_or("43200").parse() else { return Answer::empty(404) };
+        let (client, redirect) = (client.map(str::to_owned), redirect.map(str::to_owned));
+        self.mails.push(Mail { to, actions, client, redirect, lifespan });
+        Answer::empty(204)
     }
 
     fn profile(&self) -> Answer {
