@@ -38,7 +38,7 @@ use self::{
 };
 
 /// Fewer cells than this is a failure. More asks to raise it.
-const FLOOR: usize = 128;
+const FLOOR: usize = 136;
 /// Most of the time is waiting.
 const AT_ONCE: usize = 6;
 

@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::Write,
     sync::Arc,
+    time::Duration,
 };
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use user_manager::clock::Clock;
 
 use crate::{
     program::Program,
@@ -58,6 +61,18 @@ async fn whatever_was_answered_before_a_kill_is_so_after_it() {
     }
     let program = world.start(&[]);
     world.settled(None).await;
+    // Whoever stays was promised a mail, and gets it whatever life it was in.
+    let stays: Vec<_> = made.iter().filter(|email| !going.contains(*email)).collect();
+    for _ in 0..600 {
+        let mailed = mailed(&world);
+        if stays.iter().all(|email| mailed.contains(*email)) {
+            break;
+        }
+        Clock::system().pause(Duration::from_millis(100)).await;
+    }
+    let mailed = mailed(&world);
+    let unmailed: Vec<_> = stays.iter().filter(|email| !mailed.contains(**email)).collect();
+    assert!(unmailed.is_empty(), "no mail was written to {unmailed:?}");
     assert_eq!(tokio::task::block_in_place(|| program.stop()).code, 0);
 
     let state = snapshot::State::of(world.state.path());
@@ -80,6 +95,14 @@ async fn whatever_was_answered_before_a_kill_is_so_after_it() {
     }
     let account = format!("killed under load: lives {LIVES}, made {}, removed {}, broken 0\n", made.len(), gone.len());
     std::io::stdout().write_all(account.as_bytes()).unwrap();
+}
+
+/// To whom mails were written.
+fn mailed(world: &World) -> BTreeSet<String> {
+    let files = fs::read_dir(world.state.path().join("mail")).unwrap().map(|file| file.unwrap().path());
+    let mails = files.filter(|file| file.extension().is_some_and(|kind| kind == "eml")).map(fs::read_to_string);
+    let to = |mail: String| mail.lines().find_map(|line| line.strip_prefix("To: ").map(str::to_owned)).unwrap();
+    mails.map(Result::unwrap).map(to).collect()
 }
 
 fn kill(program: &Program) {
