@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use lettre::{
     Address, Message,
     message::{
-        Mailbox,
+        Body, Mailbox,
         header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
     },
 };
@@ -43,10 +43,20 @@ impl Post {
             // RFC 3834: nobody's absence is told to it.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN)
-            .header(ContentTransferEncoding::QuotedPrintable)
-            .body(text);
+            .body(body(&text));
         message.map(Some).map_err(error::internal)
     }
+}
+
+/// Encoded only where it must be (RFC 2045 2.7): who opens a file without a mail reader can copy the link as it stands there.
+fn body(text: &str) -> Body {
+    let lines = || text.lines();
+    let plain = text.is_ascii() && lines().all(|line| line.len() <= 998 && !line.contains(['\r', '\0']));
+    if !plain {
+        return Body::new(text.to_owned());
+    }
+    let lines: String = lines().map(|line| format!("{line}\r\n")).collect();
+    Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit)
 }
 
 #[cfg(test)]

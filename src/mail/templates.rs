@@ -198,7 +198,9 @@ fn folded(locale: &str) -> String {
 fn parted(letter: &str) -> Result<(String, String), String> {
     let parts = letter.strip_prefix("Subject: ").and_then(|rest| rest.split_once("\n\n"));
     match parts {
-        Some((subject, text)) if !subject.contains(['\n', '\r']) => Ok((subject.to_owned(), text.to_owned())),
+        Some((subject, text)) if !subject.contains(['\n', '\r']) => {
+            Ok((subject.to_owned(), format!("{}\n", text.trim_end())))
+        }
         Some(_) | None => Err("it does not begin with a line `Subject: …` and an empty one".to_owned()),
     }
 }

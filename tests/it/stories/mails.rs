@@ -292,7 +292,7 @@ async fn mails_and_pages_are_in_the_language_of_whoever_reads_them() {
     let templates = tempfile::tempdir().unwrap();
     std::fs::create_dir(templates.path().join("de")).unwrap();
     let write = |file: &str, text: &str| std::fs::write(templates.path().join("de").join(file), text).unwrap();
-    write("welcome.txt", "Subject: Willkommen, Jürgen\n\nHier: \n{{ link }}\n");
+    write("welcome.txt", "Subject: Willkommen, Jürgen\n\nHier, Jürgen:\n{{ link }}\n");
     write("reset-password.html", "<!doctype html><html lang=\"de\"><title>Passwort {{ state }}</title>");
     let settings = [("TEMPLATES_DIR", templates.path().to_str().unwrap())];
     let world = World::with(Place::Embedded, &settings).await;
@@ -302,7 +302,7 @@ async fn mails_and_pages_are_in_the_language_of_whoever_reads_them() {
     world.post("/users/?", new("a@example.org", "de-AT")).await.is(200);
     let mail = world.mailed(1).await;
     assert!(mail.headers["subject"].starts_with("Willkommen, =?utf-8?"), "{mail:?}");
-    assert!(mail.text.starts_with("Hier:"), "{mail:?}");
+    assert!(mail.text.starts_with("Hier, Jürgen:"), "{mail:?}");
     assert!(world.nobody().page(&mail.link()).await.is(200).html.contains("<title>Passwort form"));
     world.post("/users/?", new("b@example.org", "../../etc")).await.is(200);
     let mail = world.mailed(2).await;

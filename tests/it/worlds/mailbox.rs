@@ -34,8 +34,14 @@ impl Mail {
         let (head, text) = whole.split_once("\r\n\r\n").unwrap();
         let headers = head.replace("\r\n ", " ");
         let headers = headers.lines().map(|line| line.split_once(": ").unwrap());
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Self { file, headers, text: decoded(text) }
+        let headers: BTreeMap<String, String> =
+            headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        let text = match headers["content-transfer-encoding"].as_str() {
+            "7bit" => text.to_owned(),
+            "quoted-printable" => decoded(text),
+            other => panic!("{other}: {whole}"),
+        };
+        Self { file, headers, text }
     }
 }
 
