@@ -219,18 +219,19 @@ impl Identity for Embedded {
         let found = self.documents.find_unique(&self.identities, "email", name).await?;
         let id = found.as_ref().map(|document| document.id.clone());
         let hash = found.map(Record::of).transpose()?.and_then(|record| record.password);
-        let (Verified::Right { anew }, Some(id)) = (place.verify(password, hash.clone()).await?, id) else {
-            return Ok(Login::Refused);
-        };
-        // Hashing takes its time; the account may have been blocked or its password changed meanwhile.
+        let verified = place.verify(password, hash.clone()).await?;
+        // Hashing takes its time; the account may have been blocked or its password changed meanwhile. Whoever is refused is
+        // looked at again too, so that each of them costs the same.
         let now_ms = self.clock.now_ms();
+        let id = id.unwrap_or_default();
         let shown = self.edit(&id, |record| {
+            let Verified::Right { anew } = &verified else { return Edit::Keep(None) };
             if !record.enabled || record.password != hash {
                 return Edit::Keep(None);
             }
             // Sessions that ended in this very millisecond, or before the clock went back, ended before this one.
             let at_ms = Some(now_ms.max(record.not_before_ms));
-            match &anew {
+            match anew {
                 Some(anew) => {
                     record.password = Some(anew.clone());
                     Edit::Write(at_ms)

@@ -20,6 +20,7 @@ mod many;
 mod names;
 mod passwords;
 mod pending;
+mod refused;
 mod registered;
 mod role_catalogue;
 mod rows;

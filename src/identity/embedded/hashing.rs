@@ -56,6 +56,12 @@ impl Hashing {
         Ok(Self { places: Arc::new(Semaphore::new(threads + waiting)), queue })
     }
 
+    /// How many hashes were computed until now.
+    #[cfg(test)]
+    pub fn computed(&self) -> usize {
+        self.queue.computed.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     /// `NotDone` with `busy` when too many wait.
     pub fn admit(&self) -> Outcome<Place> {
         let held = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
@@ -153,6 +159,8 @@ type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 struct Queue {
     waiting: Mutex<Waiting>,
     ready: Condvar,
+    #[cfg(test)]
+    computed: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -191,6 +199,8 @@ impl Queue {
 
 fn work(queue: &Queue) {
     let mut memory = Memory::default();
+    #[cfg(test)]
+    memory.computed.clone_from(&queue.computed);
     while let Some(job) = queue.next(&mut memory) {
         job(&mut memory);
     }

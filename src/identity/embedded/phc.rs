@@ -16,7 +16,12 @@ const MOST_MEMORY: u32 = 256 * 1024;
 
 /// Where a thread hashes. Reused, since faulting 19 MiB in takes as long as hashing them.
 #[derive(Default)]
-pub struct Memory(Vec<Block>);
+pub struct Memory {
+    blocks: Vec<Block>,
+    /// So many hashes were computed.
+    #[cfg(test)]
+    pub computed: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
 
 /// A hash, and all that is needed to make it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,24 +41,24 @@ struct Cost {
 
 impl Memory {
     pub fn is_released(&self) -> bool {
-        self.0.capacity() == 0
+        self.blocks.capacity() == 0
     }
 
     /// Back to the operating system.
     pub fn release(&mut self) {
-        self.0 = Vec::new();
+        self.blocks = Vec::new();
     }
 
     fn blocks(&mut self, count: usize) -> &mut [Block] {
         // The C library keeps what is freed below 32 MiB; above, it is mapped and unmapped. Only what is used is ever
         // touched, so the rest costs nothing but addresses.
         const MAPPED: usize = 40 * 1024;
-        if self.0.len() < count {
+        if self.blocks.len() < count {
             self.release();
-            self.0.reserve_exact(count.max(MAPPED));
-            self.0.resize(count, Block::new());
+            self.blocks.reserve_exact(count.max(MAPPED));
+            self.blocks.resize(count, Block::new());
         }
-        &mut self.0[..count]
+        &mut self.blocks[..count]
     }
 }
 
@@ -106,6 +111,8 @@ impl std::fmt::Display for Phc {
 
 fn compute(cost: Cost, password: &[u8], salt: &[u8], length: usize, memory: &mut Memory) -> Result<Vec<u8>, String> {
     let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(length)).map_err(|error| error.to_string())?;
+    #[cfg(test)]
+    memory.computed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     let blocks = memory.blocks(params.block_count());
     let mut output = vec![0; length];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

@@ -1,7 +1,7 @@
 //! The embedded provider: one namespace, passwords, fences, sessions.
 
 use super::*;
-use crate::state::sqlite::Sqlite;
+use crate::{query::Query, state::sqlite::Sqlite};
 
 struct World {
     _directory: tempfile::TempDir,
@@ -261,4 +261,110 @@ async fn a_hash_of_another_program_opens_the_account_once_and_is_ours_from_then_
     assert_eq!(world.standing(&id).await, standing, "no session ends");
     assert!(world.logs_in("ada", "correct horse").await);
     assert_eq!(stored().await, anew);
+}
+
+/// Counts what is asked of the state.
+struct Counted {
+    state: Arc<Sqlite>,
+    asked: std::sync::Mutex<Vec<&'static str>>,
+}
+
+impl Counted {
+    fn asked(&self, what: &'static str) -> &Sqlite {
+        self.asked.lock().unwrap().push(what);
+        &self.state
+    }
+}
+
+#[async_trait]
+impl Documents for Counted {
+    async fn define(&self, collection: Collection) -> Result<Arc<Collection>, state::Error> {
+        self.state.define(collection).await
+    }
+
+    async fn insert(&self, into: &Arc<Collection>, id: &str, body: Body) -> Result<Insert, state::Error> {
+        self.asked("insert").insert(into, id, body).await
+    }
+
+    async fn replace(&self, of: &Arc<Collection>, id: &str, at: i64, body: Body) -> Result<Replace, state::Error> {
+        self.asked("replace").replace(of, id, at, body).await
+    }
+
+    async fn touch(&self, of: &Arc<Collection>, id: &str, at: i64) -> Result<Replace, state::Error> {
+        self.asked("touch").touch(of, id, at).await
+    }
+
+    async fn delete(
+        &self,
+        from: &Arc<Collection>,
+        id: &str,
+        member: Option<(&'static str, Value)>,
+    ) -> Result<bool, state::Error> {
+        self.asked("delete").delete(from, id, member).await
+    }
+
+    async fn close(&self, of: &Arc<Collection>, id: &str) -> Result<Option<Document>, state::Error> {
+        self.asked("close").close(of, id).await
+    }
+
+    async fn get(&self, of: &Arc<Collection>, id: &str) -> Result<Option<Document>, state::Error> {
+        self.asked("get").get(of, id).await
+    }
+
+    async fn find(&self, of: &Arc<Collection>, field: &str, value: &str) -> Result<Vec<Document>, state::Error> {
+        self.asked("find").find(of, field, value).await
+    }
+
+    async fn list(&self, of: &Arc<Collection>, query: &Query, within: Duration) -> Result<Vec<Body>, state::Error> {
+        self.asked("list").list(of, query, within).await
+    }
+
+    async fn count(&self, of: &Arc<Collection>, query: &Query, within: Duration) -> Result<u64, state::Error> {
+        self.asked("count").count(of, query, within).await
+    }
+
+    async fn find_unique(
+        &self,
+        of: &Arc<Collection>,
+        field: &str,
+        value: &str,
+    ) -> Result<Option<Document>, state::Error> {
+        self.asked("find_unique").find_unique(of, field, value).await
+    }
+}
+
+type Body = serde_json::Map<String, Value>;
+
+#[tokio::test]
+async fn whatever_a_login_is_refused_for_costs_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(&directory.path().join("state.db"), Clock::system()).unwrap();
+    let counted = Arc::new(Counted { state, asked: std::sync::Mutex::default() });
+    let identity = Embedded::open(counted.clone(), Clock::system(), 2, 4).await.unwrap();
+    let password = SecretString::from("correct horse");
+    let create = async |account: &Account, password: Option<&SecretString>| {
+        identity.create(identity.choose_id().as_ref(), account, password).await.unwrap()
+    };
+    create(&ada(), Some(&password)).await;
+    create(&Account { enabled: false, ..named("bob") }, Some(&password)).await;
+    create(&named("eve"), None).await;
+
+    let cost = async |name: &str, password: &str| {
+        counted.asked.lock().unwrap().clear();
+        let before = identity.hashing.computed();
+        let login = identity.log_in(name, &password.into()).await.unwrap();
+        assert!(matches!(login, Login::Refused), "{name} with {password:?}");
+        (identity.hashing.computed() - before, counted.asked.lock().unwrap().clone())
+    };
+    let wrong = cost("ada", "wrong").await;
+    assert_eq!(wrong, (1, vec!["find_unique", "get"]));
+    for (what, name, password) in [
+        ("nobody has the name", "nobody", "correct horse"),
+        ("no name at all", "", ""),
+        ("blocked, and the password is wrong", "bob", "wrong"),
+        ("blocked, and the password is right", "bob", "correct horse"),
+        ("no password", "eve", "correct horse"),
+    ] {
+        assert_eq!(cost(name, password).await, wrong, "{what}");
+    }
 }
