@@ -5,6 +5,7 @@ pub mod login;
 pub mod people;
 mod provider;
 pub mod sessions;
+pub mod throttle;
 pub mod tokens;
 pub mod userinfo;
 

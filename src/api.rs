@@ -2,6 +2,7 @@
 //! has in common stands in `frame`. Knows no store and no provider.
 
 mod body;
+mod client;
 mod conditions;
 mod events;
 mod form;

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     access::{
         sessions::{Lengths, Sessions},
+        throttle::Throttle,
         tokens::{self, Tokens},
     },
     clock::Clock,
@@ -48,6 +49,8 @@ const CODES_KEY: &str = "idempotency-codes-key";
 const SESSIONS_KEY: &str = "refresh-token-key";
 /// Under this name the key lies that makes codes in links.
 const LINKS_KEY: &str = "reset-links-key";
+/// Under this name the key lies that makes codes of names and addresses with failed logins.
+const THROTTLE_KEY: &str = "login-throttle-key";
 
 pub struct App {
     pub config: Arc<Config>,
@@ -59,6 +62,7 @@ pub struct App {
     pub codes: Codes,
     pub tokens: Tokens,
     pub sessions: Sessions,
+    pub throttle: Throttle,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
     pub own_identities: Option<Arc<identity::embedded::Embedded>>,
     /// What we mail with, where the identity provider does not.
@@ -156,8 +160,11 @@ impl App {
             grace: config.token.refresh_grace,
         };
         let sessions = Sessions::new(&state.get_or_put(SESSIONS_KEY, random_key()?).await?, lengths);
+        let key = state.get_or_put(THROTTLE_KEY, random_key()?).await?;
+        let throttle = Throttle::new(state.clone(), systems.clock.clone(), &key, &config.login);
         Ok(Self {
             sessions,
+            throttle,
             clock: systems.clock.clone(),
             sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits, interrupted(&config)),
             codes,

@@ -10,6 +10,7 @@ mod values;
 
 use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
@@ -63,6 +64,7 @@ pub struct Config {
     /// Where sessions are kept in a cookie too.
     pub session_cookie: Option<SessionCookie>,
     pub userinfo: Userinfo,
+    pub login: Login,
     pub mail: Mail,
     pub limits: Limits,
     pub calls: Calls,
@@ -116,6 +118,8 @@ pub struct Http {
     pub prefix: String,
     /// Without a closing slash; `None` = made of the address we listen on.
     pub public_url: Option<Url>,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 #[derive(Debug, Clone)]
@@ -192,6 +196,16 @@ pub struct Token {
     pub refresh_idle: Duration,
     pub session_max: Duration,
     pub refresh_grace: Duration,
+}
+
+/// Failed logins.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Of one name from one address, without a wait.
+    pub free_failures: u32,
+    /// Of one address.
+    pub free_failures_address: u32,
+    pub max_wait: Duration,
 }
 
 #[derive(Debug, Clone)]

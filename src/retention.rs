@@ -1,5 +1,6 @@
 //! What has had its time goes, little by little: settled operations, events and mails after `RETENTION`, answers under
-//! idempotency keys after `IDEMPOTENCY_TTL`, sessions that lapsed at once. Must not know how any of it lies in the state.
+//! idempotency keys after `IDEMPOTENCY_TTL`, sessions that lapsed and failed logins that count no more at once. Must not know
+//! how any of it lies in the state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,6 +47,7 @@ pub async fn forget(app: &App) -> Result<bool, Error> {
         most: BATCH,
     };
     let more = app.journal.ledger().forget(older).await?;
-    let more_mails = app.systems.mails.forget(older.settled_before_ms, BATCH).await?;
-    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more || more_mails)
+    let more = app.systems.mails.forget(older.settled_before_ms, BATCH).await? || more;
+    let more = app.throttle.forget(now_ms, BATCH).await? || more;
+    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more)
 }

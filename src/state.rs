@@ -2,12 +2,14 @@
 //! signing keys.
 //! Traits here, an engine a file: `sqlite` now.
 
+pub mod failures;
 pub mod journal;
 pub mod ledger;
 pub mod mails;
 pub mod sessions;
 pub mod sqlite;
 
+pub use failures::Failures;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use mails::Mails;

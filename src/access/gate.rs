@@ -5,6 +5,7 @@ pub mod cookie;
 
 use std::{
     marker::PhantomData,
+    net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
@@ -31,8 +32,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Arrival {
     pub request_id: String,
-    /// Of the peer.
-    pub address: Option<String>,
+    /// Of the client, as far as the proxies that we trust tell it.
+    pub address: Option<IpAddr>,
     /// Filled by whoever begins an operation.
     pub operation: Arc<OnceLock<String>>,
 }
@@ -159,7 +160,7 @@ fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<Stri
         origin: Origin {
             actor: person.user.to_string(),
             by: by.to_owned(),
-            address: arrival.address.clone(),
+            address: arrival.address.map(|address| address.to_string()),
             request_id: arrival.request_id.clone(),
             part_of: None,
         },

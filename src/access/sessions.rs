@@ -189,7 +189,7 @@ fn origin(arrival: &Arrival, actor: String, by: &str) -> Origin {
     Origin {
         actor,
         by: by.to_owned(),
-        address: arrival.address.clone(),
+        address: arrival.address.map(|address| address.to_string()),
         request_id: arrival.request_id.clone(),
         part_of: None,
     }

@@ -22,6 +22,7 @@ use serde::Serialize;
 use tower::ServiceExt;
 use tracing::{Instrument, field::Empty};
 
+use super::client;
 use crate::{
     access::gate::Arrival,
     app::App,
@@ -57,7 +58,7 @@ pub fn json(value: &impl Serialize) -> Response {
 pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Option<IpAddr>) -> Response {
     let arrival = Arrival {
         request_id: request_id(app, request.headers()),
-        address: peer.map(|address| address.to_string()),
+        address: peer.map(|peer| client::address(peer, request.headers(), &app.config.http.trusted_proxies)),
         operation: Arc::new(OnceLock::new()),
     };
     let problem = wants_problem(request.headers());

@@ -65,7 +65,7 @@ pub async fn choose(State(app): State<Arc<App>>, Extension(arrival): Extension<A
     let origin = Origin {
         actor: String::new(),
         by: "reset-link".to_owned(),
-        address: arrival.address,
+        address: arrival.address.map(|address| address.to_string()),
         request_id: arrival.request_id,
         part_of: None,
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -22,7 +23,8 @@ use super::{
 use crate::{
     access::{
         Caller,
-        gate::{Allowed, OwnPassword, UsersDelete, UsersRead, UsersWrite},
+        gate::{Allowed, Arrival, OwnPassword, UsersDelete, UsersRead, UsersWrite},
+        throttle::Whose,
     },
     app::App,
     error::{self, Code, Error, invalid, segment},
@@ -256,6 +258,7 @@ fn restored_to(members: &mut Map<String, Value>) -> Result<users::State, Error> 
 pub async fn change_password(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<OwnPassword>,
+    Extension(arrival): Extension<Arrival>,
     Object(mut members): Object,
 ) -> Result<Response, Error> {
     let identity = caller.identity.clone().filter(|_| app.systems.identity.issuer().is_none()).ok_or_else(no_route)?;
@@ -266,20 +269,30 @@ pub async fn change_password(
     passwords::check_changed(&current, &new)?;
     let own = caller.user.clone().ok_or_else(error::user_not_found)?;
     let tell = async |outcome| events::tell(&app, &caller.origin, "change-password", outcome, &own).await;
+    let attempt = app.throttle.admit(Whose::Identity(&identity), arrival.address).await?;
     tell("begun").await?;
     let told = app.systems.identity.change_password(&identity, &current, &new).await;
-    match told.map_err(|failure| failure.into_error().doing("changing password"))? {
-        PasswordChange::Changed => {
+    match told {
+        Ok(PasswordChange::Changed) => {
             // It is changed, whether that can be told or not; that it was tried stands there already.
-            if let Err(error) = tell("done").await {
+            let (passed, told) = (attempt.passed().await, tell("done").await);
+            if let Err(error) = passed.and(told) {
                 tracing::error!(error = error.message(), "that a password was changed cannot be written");
             }
             Ok(StatusCode::NO_CONTENT.into_response())
         }
-        PasswordChange::Wrong => {
+        Ok(PasswordChange::Wrong) => {
+            attempt.failed().await?;
             tell("refused").await?;
             Err(Error::new(Code::PasswordWrong, "The current password is wrong"))
         }
-        PasswordChange::NotHere => Err(no_route()),
+        Ok(PasswordChange::NotHere) => {
+            attempt.undecided();
+            Err(no_route())
+        }
+        Err(failure) => {
+            attempt.undecided();
+            Err(failure.into_error().doing("changing password"))
+        }
     }
 }

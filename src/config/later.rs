@@ -85,7 +85,6 @@ pub const LATER: &[Later] = &[
     later("TIMER_CALLBACK_SECRET_FILE", REAL, Driver("timer_service")),
     later("TIMER_LEGACY_CALLBACK", REAL, Switch("")),
 
-    later("TRUSTED_PROXIES", SESSIONS, Switch("")),
     later("GATEWAY_SECRET", FIT, Switch("")),
     later("GATEWAY_SECRET_FILE", FIT, Switch("")),
     later("GATEWAY_ROUTES", FIT, Switch("")),
@@ -100,9 +99,6 @@ pub const LATER: &[Later] = &[
     later("TOKEN_ISSUERS", SESSIONS, Switch("")),
     later("CLOCK_SKEW", SESSIONS, Size),
     later("PERMISSIONS_CLAIM", SESSIONS, Switch("")),
-    later("LOGIN_FREE_FAILURES", SESSIONS, Size),
-    later("LOGIN_FREE_FAILURES_ADDRESS", SESSIONS, Size),
-    later("LOGIN_MAX_WAIT", SESSIONS, Size),
 
     later("MAX_IN_FLIGHT", FIT, Size),
 

@@ -63,6 +63,8 @@ pub struct Raw {
     pub hash_concurrency: Option<String>,
     pub hash_queue: Option<String>,
 
+    pub trusted_proxies: Option<String>,
+
     pub token_issuer: Option<String>,
     pub token_audience: Option<String>,
     pub access_token_ttl: Option<String>,
@@ -73,6 +75,9 @@ pub struct Raw {
     pub session_cookie_name: Option<String>,
     pub custom_user_id_key: Option<String>,
     pub userinfo_additional_properties: Option<String>,
+    pub login_free_failures: Option<String>,
+    pub login_free_failures_address: Option<String>,
+    pub login_max_wait: Option<String>,
 
     pub smtp_url: Option<String>,
     pub smtp_url_file: Option<String>,

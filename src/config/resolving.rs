@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Mistake, Note, Resolved, SelfProtect, SessionCookie,
-    Store, Token, Userinfo, later,
+    Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Login, Mistake, Note, Resolved, SelfProtect,
+    SessionCookie, Store, Token, Userinfo, later,
     mails::{self, Around, RawMail},
     raw::Raw,
     reading::{Noted, Reading},
@@ -64,7 +65,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let create_with_state = r.read("CREATE_WITH_STATE", raw.create_with_state, values::boolean);
     let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
 
-    let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url);
+    let trusted_proxies = r.read("TRUSTED_PROXIES", raw.trusted_proxies, values::networks);
+    let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url, trusted_proxies);
     let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
     let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);
     let format = r.read("LOG_FORMAT", raw.log_format, values::log_format);
@@ -150,6 +152,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
             admin_email: admin_email.as_ref().ok().and_then(Option::as_deref),
         },
     );
+    let login = login(r, raw.login_free_failures, raw.login_free_failures_address, raw.login_max_wait);
     let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
 
     let identity = identity?;
@@ -191,6 +194,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         session_cookie: session_cookie?,
         userinfo: Userinfo { user_id_claim: user_id_claim?, properties: properties? },
         mail: mail?,
+        login: login?,
         limits: limits?,
         calls: calls?,
     })
@@ -223,6 +227,7 @@ fn http(
     port: Option<String>,
     prefix: Option<String>,
     public_url: Option<String>,
+    trusted_proxies: Result<Vec<IpNet>, Noted>,
 ) -> Result<Http, Noted> {
     let host = r.read("HTTP_HOST", host, values::address);
     let port = r.read("HTTP_PORT", port, values::port);
@@ -231,7 +236,13 @@ fn http(
         (Ok(host), Ok(port)) => format!("http://{}", SocketAddr::new(*host, *port)),
         (Err(Noted), _) | (_, Err(Noted)) => unset(),
     });
-    Ok(Http { host: host?, port: port?, prefix: prefix?.unwrap_or_default(), public_url: public_url? })
+    Ok(Http {
+        host: host?,
+        port: port?,
+        prefix: prefix?.unwrap_or_default(),
+        public_url: public_url?,
+        trusted_proxies: trusted_proxies?,
+    })
 }
 
 fn state_file(
@@ -530,6 +541,18 @@ fn is_loopback(url: &Url) -> bool {
 
 fn without_closing_slash(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn login(
+    r: &mut Reading,
+    free: Option<String>,
+    free_of_address: Option<String>,
+    max_wait: Option<String>,
+) -> Result<Login, Noted> {
+    let free_failures = r.read("LOGIN_FREE_FAILURES", free, values::failures);
+    let free_failures_address = r.read("LOGIN_FREE_FAILURES_ADDRESS", free_of_address, values::failures);
+    let max_wait = r.read("LOGIN_MAX_WAIT", max_wait, values::login_max_wait);
+    Ok(Login { free_failures: free_failures?, free_failures_address: free_failures_address?, max_wait: max_wait? })
 }
 
 fn limits(

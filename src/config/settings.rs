@@ -129,6 +129,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("HASH_CONCURRENCY", Made("number of cores"), "Password hashes computed at once").of(EMBEDDED_IDENTITY),
     Setting::new("HASH_QUEUE", Value("64"), "Hashes that may wait; more are answered 503 `busy`").of(EMBEDDED_IDENTITY),
 
+    Setting::new("TRUSTED_PROXIES", ByCompat("none", "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7,fe80::/10"), "List of addresses and CIDR ranges of the proxies in front: of what they send the client is the last address in `X-Forwarded-For` that is not in the list. `none`: the client is whoever is connected"),
+
     Setting::new("TOKEN_ISSUER", Made("<PUBLIC_URL>"), "`iss` of our own tokens"),
     Setting::new("TOKEN_AUDIENCE", Value("user-manager"), "`aud` of our own tokens"),
     Setting::new("ACCESS_TOKEN_TTL", Value("10m"), "Life of our own access tokens, `1m` to `1h`"),
@@ -139,6 +141,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("SESSION_COOKIE_NAME", Value("sid"), "Name of that cookie"),
     Setting::new("CUSTOM_USER_ID_KEY", Value("sub"), "Claim of the identity in `/userinfo` that is the user's `authUserId`"),
     Setting::new("USERINFO_ADDITIONAL_PROPERTIES", Made("every field"), "Fields of the user in `/userinfo`, with commas between; `permissions` only where it is named here. Empty: none"),
+    Setting::new("LOGIN_FREE_FAILURES", Value("5"), "So many failed logins of one name from one address are free; with the last of them the waits begin"),
+    Setting::new("LOGIN_FREE_FAILURES_ADDRESS", Value("50"), "So many from one address (IPv6: one /64), whatever the names"),
+    Setting::new("LOGIN_MAX_WAIT", Value("15m"), "The wait after a failed login begins at a second and doubles up to this, `1s` to `1d`; one failure of a name is forgotten in as long"),
 
     Setting::new("SMTP_URL", Unset, "Server that takes our mails: `smtp://` (`STARTTLS`, needed where the URL has a user) or `smtps://`, then `user:password@host:port`. Unset: mails are files in `MAIL_DIR`").secret().of(EMBEDDED_IDENTITY),
     Setting::new("MAIL_FROM", Made("<ADMIN_EMAIL>"), "Sender of our mails: `who@example.org` or `Name <who@example.org>`. Needed beside `SMTP_URL` where `ADMIN_EMAIL` is unset").of(EMBEDDED_IDENTITY),

@@ -6,6 +6,7 @@ pub use mails::{locale, mailbox, rate, smtp};
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
@@ -112,6 +113,31 @@ pub fn port(text: &str) -> Value<u16> {
     whole_number(text)
         .and_then(|number| u16::try_from(number).ok())
         .map_or_else(|| wrong(format!("{text:?} is not a port"), "a number from 0 to 65535"), Ok)
+}
+
+/// Failed logins that are free.
+pub fn failures(text: &str) -> Value<u32> {
+    match whole_number(text).and_then(|number| u32::try_from(number).ok()) {
+        Some(number @ 1..=1_000_000) => Ok(number),
+        Some(_) | None => wrong(format!("{text:?} is not a number of failures"), "a whole number from 1 to 1000000"),
+    }
+}
+
+pub fn login_max_wait(text: &str) -> Value<Duration> {
+    let length = duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_hours(24)).contains(&length) {
+        return Ok(length);
+    }
+    wrong(format!("{text:?} is out of range"), "1s to 1d")
+}
+
+/// `none`, or addresses and ranges of them.
+pub fn networks(text: &str) -> Value<Vec<IpNet>> {
+    let network = |item: String| match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
+        Ok(network) => Ok(network.trunc()),
+        Err(_) => wrong(format!("{item:?} is no address and no range"), "such as 10.0.0.5, 10.0.0.0/8 or fc00::/7"),
+    };
+    if text == "none" { Ok(Vec::new()) } else { list(text)?.into_iter().map(network).collect() }
 }
 
 /// At least one.
@@ -398,6 +424,19 @@ mod tests {
             assert!(route(bad).is_err(), "{bad}");
         }
         assert!(prefix("/-/x").is_err());
+    }
+
+    #[test]
+    fn networks_of_proxies() {
+        let check = |text: &str, wanted: &[&str]| {
+            let networks = networks(text).unwrap();
+            assert_eq!(networks.iter().map(ToString::to_string).collect::<Vec<_>>(), wanted, "{text}");
+        };
+        check("none", &[]);
+        check("10.0.0.5, 10.1.2.3/8,::1,fe80::1/10", &["10.0.0.5/32", "10.0.0.0/8", "::1/128", "fe80::/10"]);
+        for bad in ["", "10.0.0.0/33", "10.0.0.0-10.0.0.9", "proxy", "10.0.0.1,", "none,10.0.0.1", "10.0.0.1:80"] {
+            assert!(super::networks(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! no call of the async runtime blocks on it.
 
 mod documents;
+mod failures;
 mod grants;
 pub mod journal;
 mod keys;

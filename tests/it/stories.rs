@@ -28,4 +28,5 @@ mod sessions;
 mod sessions_end;
 mod states;
 mod takeover;
+mod throttle;
 mod userinfo;

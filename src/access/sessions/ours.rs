@@ -40,7 +40,7 @@ pub async fn open(
         id: id.hyphenated().to_string(),
         identity,
         door: way.name().to_owned(),
-        address: arrival.address.clone(),
+        address: arrival.address.map(|address| address.to_string()),
         began_ms: at_ms,
         ends_ms,
         turn: 0,

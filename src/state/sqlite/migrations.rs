@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_ledger.sql"),
     include_str!("migrations/0005_sessions.sql"),
     include_str!("migrations/0006_mails.sql"),
+    include_str!("migrations/0007_failures.sql"),
 ];
 
 /// `usrm`, in the header of the file: ours and nobody else's.
