@@ -15,6 +15,7 @@ mod mortal;
 mod noise;
 mod over_twins;
 mod program;
+mod refused;
 mod restart;
 mod schemas;
 mod sessions;
@@ -65,6 +66,7 @@ const PARTS: &[Part] = &[
     ("program", program::measure),
     ("schemas", schemas::measure),
     ("sessions", sessions::measure),
+    ("refused", refused::measure),
 ];
 
 fn main() -> io::Result<()> {

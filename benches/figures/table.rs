@@ -16,6 +16,14 @@ impl Rounds {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
+    pub fn least(&self) -> f64 {
+        self.0.first().copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn most(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// Median and range.
     pub fn told(&self, number: impl Fn(f64) -> String) -> String {
         let end = |value: Option<&f64>| number(value.copied().unwrap_or(f64::NAN));
