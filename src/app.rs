@@ -146,6 +146,7 @@ impl App {
             issuer: config.issuer(),
             audience: config.token.audience.clone(),
             ttl: config.token.access_ttl,
+            session: config.token.refresh_idle,
         };
         let tokens = Tokens::open(state.as_ref(), systems.identity.clone(), systems.clock.clone(), settings).await;
         let limits = Limits {
@@ -159,7 +160,8 @@ impl App {
             most: config.token.session_max,
             grace: config.token.refresh_grace,
         };
-        let sessions = Sessions::new(&state.get_or_put(SESSIONS_KEY, random_key()?).await?, lengths);
+        let key = state.get_or_put(SESSIONS_KEY, random_key()?).await?;
+        let sessions = Sessions::new(&key, lengths, systems.clock.now_ms());
         let key = state.get_or_put(THROTTLE_KEY, random_key()?).await?;
         let throttle = Throttle::new(state.clone(), systems.clock.clone(), &key, &config.login);
         Ok(Self {

@@ -149,24 +149,16 @@ pub trait Identity: Send + Sync + 'static {
 
     /// New tokens for a refresh token of the provider's. Where those are good once, a repeat ends the session: nobody sends
     /// one again whose answer was lost.
-    async fn refresh(&self, _token: &SecretString) -> Outcome<Login> {
-        Ok(Login::Refused)
-    }
+    async fn refresh(&self, token: &SecretString) -> Outcome<Login>;
 
     /// Ends the session of a refresh token of the provider's (RFC 7009); done when there is none.
-    async fn revoke(&self, _token: &SecretString) -> Outcome<()> {
-        Ok(())
-    }
+    async fn revoke(&self, token: &SecretString) -> Outcome<()>;
 
     /// The provider's sessions of an account.
-    async fn sessions(&self, _id: &AuthUserId) -> Outcome<Vec<TheirSession>> {
-        Ok(Vec::new())
-    }
+    async fn sessions(&self, id: &AuthUserId) -> Outcome<Vec<TheirSession>>;
 
     /// Ends one of them; done when there is none.
-    async fn end_session(&self, _session: &str) -> Outcome<()> {
-        Ok(())
-    }
+    async fn end_session(&self, session: &str) -> Outcome<()>;
 
     /// Of a token of ours; `None` when the account is gone. A provider with tokens of its own has nothing to say.
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>>;

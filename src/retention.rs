@@ -1,5 +1,5 @@
 //! What has had its time goes, little by little: settled operations, events and mails after `RETENTION`, answers under
-//! idempotency keys after `IDEMPOTENCY_TTL`, sessions that lapsed and failed logins that count no more at once. Must not know
+//! idempotency keys after `IDEMPOTENCY_TTL`, sessions so long after they lapsed, failed logins that count no more at once. Must not know
 //! how any of it lies in the state.
 
 use std::{sync::Arc, time::Duration};
@@ -49,5 +49,5 @@ pub async fn forget(app: &App) -> Result<bool, Error> {
     let more = app.journal.ledger().forget(older).await?;
     let more = app.systems.mails.forget(older.settled_before_ms, BATCH).await? || more;
     let more = app.throttle.forget(now_ms, BATCH).await? || more;
-    Ok(app.journal.sessions().forget(now_ms, BATCH).await? || more)
+    Ok(app.journal.sessions().forget(older.settled_before_ms, BATCH).await? || more)
 }

@@ -62,7 +62,8 @@ async fn refusals(directory: &Path) -> [Rounds; CAUSES.len()] {
     ] {
         make(&app, email, password, blocked).await;
     }
-    let draft = Draft { fields: fields("only@example.org", false), password: None, grant: Vec::new() };
+    let draft =
+        Draft { fields: fields("only@example.org", false), password: None, grant: Vec::new(), ..Draft::default() };
     users::create_user_only(&app, &inside(), draft).await.unwrap();
 
     let api = Api::new(app);
@@ -80,8 +81,12 @@ async fn refusals(directory: &Path) -> [Rounds; CAUSES.len()] {
 }
 
 async fn make(app: &App, email: &str, password: Option<&str>, blocked: bool) -> UserId {
-    let draft =
-        Draft { fields: fields(email, blocked), password: password.map(|password| password.into()), grant: Vec::new() };
+    let draft = Draft {
+        fields: fields(email, blocked),
+        password: password.map(|password| password.into()),
+        grant: Vec::new(),
+        ..Draft::default()
+    };
     users::create(app, &inside(), draft).await.unwrap()
 }
 

@@ -90,6 +90,15 @@ impl Demand for OwnPassword {
     const COOKIE: bool = true;
 }
 
+/// The session in which one asks, to leave it; also whoever must change his password first may.
+pub struct Leaving;
+
+impl Demand for Leaving {
+    const PERMISSION: Option<&'static str> = None;
+    const CHANGES_PASSWORD: bool = true;
+    const COOKIE: bool = true;
+}
+
 /// The session in which one asks, and who one is.
 pub struct OwnSession;
 

@@ -83,6 +83,8 @@ pub struct Shown {
 pub struct Sessions {
     maker: Maker,
     lengths: Lengths,
+    /// When this process began: whoever waited for it to come back is no thief.
+    started_ms: i64,
     /// Whether a session stood, by its id.
     standing: Lately<bool>,
     /// Refreshes that the provider is asked for, or was.
@@ -91,8 +93,9 @@ pub struct Sessions {
 
 impl Sessions {
     /// `key` is one of the state's.
-    pub fn new(key: &[u8], lengths: Lengths) -> Self {
-        Self { maker: Maker::new(key), lengths, standing: Lately::default(), flights: Flights::default() }
+    pub fn new(key: &[u8], lengths: Lengths, started_ms: i64) -> Self {
+        let maker = Maker::new(key);
+        Self { maker, lengths, started_ms, standing: Lately::default(), flights: Flights::default() }
     }
 
     /// Whether the session of that token has not been ended: as it was at most a second ago, where another process did it.
@@ -159,7 +162,11 @@ pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
 
 /// Ends one of that person; whether it was there.
 pub async fn end(app: &App, caller: &Caller, identity: AuthUserId, id: String, subject: String) -> Result<bool, Error> {
-    if !of(app, &identity).await?.iter().any(|session| session.id == id) {
+    let there = match app.tokens.are_ours() {
+        true => ours::of(app, &identity).await?.iter().any(|session| session.id == id),
+        false => theirs::kept(app, &identity).await?.contains(&id),
+    };
+    if !there {
         return Ok(false);
     }
     end_one(app, identity, id, told(caller, "end-session", subject)).await

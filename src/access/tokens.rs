@@ -35,6 +35,8 @@ pub struct Tokens {
     settings: Settings,
     clock: Clock,
     ring: ArcSwap<Ring>,
+    /// One rotation at a time: what signs is what was stored last.
+    rotating: tokio::sync::Mutex<()>,
     provider: Option<Provider>,
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
@@ -51,6 +53,8 @@ pub struct Settings {
     pub audience: String,
     /// `ACCESS_TOKEN_TTL`
     pub ttl: Duration,
+    /// `REFRESH_IDLE`
+    pub session: Duration,
 }
 
 /// Whom a verified token names, and from when until when.
@@ -119,6 +123,7 @@ impl Tokens {
         install_cryptography();
         Ok(Self {
             ring: ArcSwap::from_pointee(Ring::open(keys).await?),
+            rotating: tokio::sync::Mutex::default(),
             provider,
             verified: Cache::new(REMEMBERED),
             people: People::default(),
@@ -196,7 +201,9 @@ impl Tokens {
 
     /// Another key signs from now on; what the present one has signed holds until it ends.
     pub async fn rotate(&self, keys: &dyn Keys) -> Result<(), Error> {
-        let rotated = self.ring.load().rotated(keys, self.clock.now_ms()).await?;
+        let _one_at_a_time = self.rotating.lock().await;
+        let ring = self.ring.load_full();
+        let rotated = ring.rotated(keys, self.clock.now_ms(), self.settings.session).await?;
         self.ring.store(Arc::new(rotated));
         Ok(())
     }
@@ -227,7 +234,7 @@ impl Tokens {
             return Err(invalid());
         }
         let ring = self.ring.load();
-        let key = header.kid.as_deref().and_then(|kid| ring.verifying(kid, self.clock.now_ms()));
+        let key = header.kid.as_deref().and_then(|kid| ring.verifying(kid));
         let claims: OurClaims = checked(token, key.ok_or_else(invalid)?, Algorithm::EdDSA)?;
         let issued_ms = issued_ms(&claims.jti).filter(|ms| ms / 1000 == claims.iat).ok_or_else(invalid)?;
         if claims.iss != self.settings.issuer || claims.aud != self.settings.audience || claims.sub.is_empty() {

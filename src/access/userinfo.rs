@@ -24,7 +24,9 @@ pub async fn tell(app: &App, caller: &Caller, token: Option<&SecretString>) -> R
     let named = claims.get(user_id_claim).and_then(Value::as_str).ok_or_else(not_logged)?;
     let found = app.systems.store.find(&[("authUserId", named)]).await;
     let found = found.map_err(|failure| told(failure.into_error()))?;
-    let user = found.into_iter().find(|user| user.state == State::Public).ok_or_else(not_logged)?;
+    // A claim that somebody may write himself must not show him another person.
+    let own = |user: &User| user.state == State::Public && caller.user.as_ref().is_none_or(|own| *own == user.id);
+    let user = found.into_iter().find(own).ok_or_else(not_logged)?;
 
     let mut shown = of_the_user(&user, properties.as_deref());
     if properties.as_ref().is_some_and(|names| names.iter().any(|name| name == PERMISSIONS)) {

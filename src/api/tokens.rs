@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{
-        gate::{self, Allowed, Arrival, OwnSession, cookie},
+        gate::{self, Allowed, Arrival, Leaving, OwnSession, cookie},
         login,
         sessions::{self, Opened, Way},
         userinfo,
@@ -147,7 +147,7 @@ pub async fn revoke(
 /// Ends the session in which the caller asks.
 pub async fn log_out(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<OwnSession>,
+    Allowed { caller, .. }: Allowed<Leaving>,
     request: Request,
 ) -> Result<Response, Error> {
     let (headers, bytes) = body::read(request, &app).await?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::hashing::{Hashing, Verified};
-use super::{Account, AuthUserId, Identity, Login, PasswordChange, Standing};
+use super::{Account, AuthUserId, Identity, Login, PasswordChange, Standing, TheirSession};
 use crate::{
     clock::Clock,
     error::{self, Code, Error},
@@ -251,6 +251,24 @@ impl Identity for Embedded {
         claims.extend(record.username.map(|username| ("preferred_username".to_owned(), username.into())));
         claims.extend(record.email.map(|email| ("email".to_owned(), email.into())));
         Ok(Some(claims))
+    }
+
+    // Its sessions are not its own affair: it makes no tokens.
+
+    async fn refresh(&self, _: &SecretString) -> Outcome<Login> {
+        Ok(Login::Refused)
+    }
+
+    async fn revoke(&self, _: &SecretString) -> Outcome<()> {
+        Ok(())
+    }
+
+    async fn sessions(&self, _: &AuthUserId) -> Outcome<Vec<TheirSession>> {
+        Ok(Vec::new())
+    }
+
+    async fn end_session(&self, _: &str) -> Outcome<()> {
+        Ok(())
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {

@@ -28,7 +28,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Takes them away. The ids of those that were there; the event is told where there was one.
     async fn end(&self, which: Which, event: NewEvent) -> Result<Vec<String>, Error>;
 
-    /// Sessions that are not ours: what is of them is refused until that time.
+    /// Sessions that are not ours: what is of them is refused until that time. The event is told where one was not refused yet.
     async fn refuse(&self, ids: Vec<String>, until_ms: i64, event: NewEvent) -> Result<(), Error>;
 
     async fn refused(&self, id: &str) -> Result<bool, Error>;
@@ -69,8 +69,8 @@ pub struct Turn {
     pub successor: Digest,
     pub now_ms: i64,
     pub lapses_ms: i64,
-    /// So long the one before is answered as it was.
-    pub grace_ms: i64,
+    /// Until then the one before is answered as it was.
+    pub graced_until_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

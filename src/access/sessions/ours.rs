@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Builder;
 
-use super::{Opened, Sessions, Shown, Way, after, milliseconds, origin, refresh_token::RefreshToken, refused};
+use super::{Opened, Sessions, Shown, Way, after, origin, refresh_token::RefreshToken, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -101,17 +101,18 @@ pub async fn seen(app: &App, way: Way, token: &SecretString) -> Result<Option<(S
 }
 
 fn turn(app: &App, way: Way, shown: &RefreshToken, session: &Session, now_ms: i64) -> Turn {
-    let Sessions { maker, lengths, .. } = &app.sessions;
+    let Sessions { maker, lengths, started_ms, .. } = &app.sessions;
+    // A clock that went back ends nothing.
+    let now_ms = now_ms.max(session.turned_ms);
     Turn {
         session: session.id.clone(),
         door: way.name().to_owned(),
         turn: shown.turn,
         shown: shown.digest(),
         successor: maker.successor(shown).digest(),
-        // A clock that went back ends nothing.
-        now_ms: now_ms.max(session.turned_ms),
+        now_ms,
         lapses_ms: after(now_ms, lengths.idle),
-        grace_ms: milliseconds(lengths.grace),
+        graced_until_ms: after(session.turned_ms.max(*started_ms), lengths.grace),
     }
 }
 

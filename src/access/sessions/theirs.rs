@@ -19,16 +19,18 @@ use crate::{
         tokens::{Claims, sha256},
     },
     app::App,
-    error::Error,
-    identity::{AuthUserId, Identity, Login},
+    error::{self, Code, Error},
+    identity::{AuthUserId, Login},
+    outcome::{Failure, Outcome},
     state::{ledger::NewEvent, sessions::Digest},
 };
 
-/// Of a session that was ended here, tokens are refused for so long: longer than any access token lives.
-const REFUSED_MS: i64 = 24 * 60 * 60 * 1000;
+/// Of a session that was ended here, tokens are refused for so long: longer than the provider keeps one of which it was not
+/// told that it ended.
+const REFUSED_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 /// What the provider answers to one token.
-type Flight = Arc<OnceCell<Result<Login, Error>>>;
+type Flight = Arc<OnceCell<Outcome<Login>>>;
 
 /// By SHA-256 of the token, with the time at which it was brought first.
 #[derive(Default)]
@@ -52,20 +54,19 @@ impl Flights {
 
     /// The provider's answer, asked for by whoever comes first. In a task of its own: a caller who hangs up stops nothing.
     async fn answer(&self, app: &App, token: &SecretString) -> Result<Login, Error> {
-        let flight = self.of(
-            sha256(token.expose_secret().as_bytes()),
-            app.clock.now_ms(),
-            milliseconds(app.sessions.lengths.grace),
-        );
+        let digest = sha256(token.expose_secret().as_bytes());
+        let flight = self.of(digest, app.clock.now_ms(), milliseconds(app.sessions.lengths.grace));
         let arrived = flight.clone();
         let (identity, token) = (Arc::clone(&app.systems.identity), token.clone());
-        let asking = tokio::spawn(async move { arrived.get_or_init(|| ask(identity, token)).await.clone() });
-        asking.await.map_err(crate::error::internal)?
+        let ask = async move || identity.refresh(&token).await;
+        let asking = tokio::spawn(async move { arrived.get_or_init(ask).await.clone() });
+        let told = asking.await.map_err(error::internal)?;
+        if matches!(told, Ok(Login::Refused) | Err(Failure::NotDone(_))) {
+            // Nothing was used up, so that whoever comes with it again may ask again.
+            self.lock().remove(&digest);
+        }
+        told.map_err(|failure| failure.into_error())
     }
-}
-
-async fn ask(identity: Arc<dyn Identity>, token: SecretString) -> Result<Login, Error> {
-    identity.refresh(&token).await.map_err(|failure| failure.into_error())
 }
 
 pub async fn refresh(app: &App, token: &SecretString, access: Option<&Claims>) -> Result<Opened, Error> {
@@ -81,9 +82,13 @@ pub async fn refresh(app: &App, token: &SecretString, access: Option<&Claims>) -
     else {
         return Err(refused());
     };
-    let claims = app.tokens.verify(access_token.expose_secret()).await?;
+    let claims = app.tokens.verify(access_token.expose_secret()).await.map_err(|error| {
+        let useless = matches!(error.code(), Code::TokenInvalid | Code::TokenExpired);
+        if useless { error::internal("the provider's own token does not hold here") } else { error }
+    })?;
+    let ended = !app.sessions.stands(app, &claims).await?;
     let same = |access: &Claims| (&access.subject, &access.session) == (&claims.subject, &claims.session);
-    if access.is_some_and(|access| !same(access)) || people::find(app, &claims.subject).await?.is_none() {
+    if ended || access.is_some_and(|access| !same(access)) || people::find(app, &claims.subject).await?.is_none() {
         return Err(refused());
     }
     // Without rotation some providers give none: the old one stays good.
@@ -96,11 +101,13 @@ pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Resul
     if let Ok(claims) = app.tokens.verify(token.expose_secret()).await
         && let Some(session) = claims.session.clone()
     {
+        let person = people::find(app, &claims.subject).await?;
+        let actor = person.map_or_else(|| claims.subject.clone(), |person| person.user.to_string());
         let event = NewEvent {
             action: "log-out",
             outcome: "done",
-            origin: origin(arrival, claims.subject.clone(), "token"),
-            subject: Some(claims.subject.clone()),
+            origin: origin(arrival, actor.clone(), "token"),
+            subject: Some(actor),
         };
         return end(app, &[session], event).await;
     }
@@ -127,21 +134,29 @@ pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
     Ok(shown)
 }
 
-/// Here first: what is refused here is refused, whatever becomes of the call.
+/// Here first: what is refused here is refused, whatever becomes of the calls; and to ask again is to tell the provider again.
 pub async fn end(app: &App, ids: &[String], event: NewEvent) -> Result<(), Error> {
     let until_ms = app.clock.now_ms().saturating_add(REFUSED_MS);
     app.journal.sessions().refuse(ids.to_vec(), until_ms, event).await?;
+    ids.iter().for_each(|id| app.sessions.standing.forget(id));
+    let mut first = Ok(());
     for id in ids {
-        app.sessions.standing.forget(id);
         let ended = app.systems.identity.end_session(id).await;
-        ended.map_err(|failure| failure.into_error().doing("ending session"))?;
+        first = first.and(ended.map_err(|failure| failure.into_error().doing("ending session")));
     }
-    Ok(())
+    first
 }
 
 pub async fn end_all(app: &App, identity: &AuthUserId, event: NewEvent) -> Result<(), Error> {
-    let ids: Vec<String> = of(app, identity).await?.into_iter().map(|session| session.id).collect();
+    let ids = kept(app, identity).await?;
     if ids.is_empty() { Ok(()) } else { end(app, &ids, event).await }
+}
+
+/// Also those which were ended here and of which the provider could not be told.
+pub async fn kept(app: &App, identity: &AuthUserId) -> Result<Vec<String>, Error> {
+    let sessions = app.systems.identity.sessions(identity).await;
+    let sessions = sessions.map_err(|failure| failure.into_error().doing("listing sessions"))?;
+    Ok(sessions.into_iter().map(|session| session.id).collect())
 }
 
 /// `sid` of a token that is a JWT, unverified: only to refuse, never to believe.

@@ -1,5 +1,5 @@
-//! The keys of our tokens: one that signs, and those before it, of which only the public half is left, until the last token
-//! that they signed has ended.
+//! The keys of our tokens: one that signs, and those before it, of which only the public half is left: until the last token
+//! that they signed has ended they verify, and until the last session with such a token has they tell whose it was.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
 
 /// Under this name the signing key lies in the state (PKCS#8).
 const KEY: &str = "token-signing-key";
-/// Under this, and until when and whose, the public half of one that was before it.
+/// Under this, and since when and whose, the public half of one that was before it.
 const FORMER: &str = "token-former-key-";
 /// No token lives longer (`ACCESS_TOKEN_TTL`).
 const LONGEST: Duration = Duration::from_hours(1);
@@ -27,7 +27,13 @@ const LONGEST: Duration = Duration::from_hours(1);
 pub struct Ring {
     pub signing: EncodingKey,
     current: Public,
-    former: Vec<(Public, i64)>,
+    former: Vec<Former>,
+}
+
+struct Former {
+    key: Public,
+    /// When another took its place. Milliseconds since 1970.
+    since_ms: i64,
 }
 
 struct Public {
@@ -43,8 +49,8 @@ impl Ring {
         let stored = keys.get_or_put(KEY, fresh()?).await?;
         let former = keys.beginning(FORMER).await?;
         let former = former.into_iter().filter_map(|(name, key)| {
-            let (until_ms, _) = name.strip_prefix(FORMER)?.split_once('-')?;
-            Some((Public::of(&key), until_ms.parse().ok()?))
+            let (since_ms, _) = name.strip_prefix(FORMER)?.split_once('-')?;
+            Some(Former { key: Public::of(&key), since_ms: since_ms.parse().ok()? })
         });
         Ok(Self {
             current: Public::of(&public(&stored)?),
@@ -53,13 +59,13 @@ impl Ring {
         })
     }
 
-    /// Another key signs from now on. Durable once this has answered.
-    pub async fn rotated(&self, keys: &dyn Keys, now_ms: i64) -> Result<Self, Error> {
-        let over: Vec<String> = self.former.iter().filter(|(_, until_ms)| *until_ms <= now_ms).map(name).collect();
+    /// Another key signs from now on. Durable once this has answered. `session` is how long one lasts that is not refreshed.
+    pub async fn rotated(&self, keys: &dyn Keys, now_ms: i64, session: Duration) -> Result<Self, Error> {
+        let over = |former: &&Former| now_ms >= after(after(former.since_ms, session), LONGEST);
+        let over: Vec<String> = self.former.iter().filter(over).map(name).collect();
         let stored = keys.get_or_put(KEY, fresh()?).await?;
-        let until_ms = now_ms.saturating_add(i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX));
         let old = public(&stored)?;
-        let kept = (name(&(Public::of(&old), until_ms)), old);
+        let kept = (name(&Former { key: Public::of(&old), since_ms: now_ms }), old);
         keys.exchange(KEY, fresh()?, kept, over).await?;
         Self::open(keys).await
     }
@@ -69,8 +75,10 @@ impl Ring {
         &self.current.kid
     }
 
-    pub fn verifying(&self, kid: &str, now_ms: i64) -> Option<&DecodingKey> {
-        self.at(now_ms).find(|key| key.kid == kid).map(|key| &key.verifying)
+    /// Also of a key whose tokens have all ended: a session is refreshed beside such a token.
+    pub fn verifying(&self, kid: &str) -> Option<&DecodingKey> {
+        let former = self.former.iter().map(|former| &former.key);
+        std::iter::once(&self.current).chain(former).find(|key| key.kid == kid).map(|key| &key.verifying)
     }
 
     /// RFC 7517, RFC 8037.
@@ -80,8 +88,8 @@ impl Ring {
     }
 
     fn at(&self, now_ms: i64) -> impl Iterator<Item = &Public> {
-        let former = self.former.iter().filter(move |(_, until_ms)| now_ms < *until_ms);
-        std::iter::once(&self.current).chain(former.map(|(key, _)| key))
+        let former = self.former.iter().filter(move |former| now_ms < after(former.since_ms, LONGEST));
+        std::iter::once(&self.current).chain(former.map(|former| &former.key))
     }
 }
 
@@ -92,8 +100,12 @@ impl Public {
     }
 }
 
-fn name((key, until_ms): &(Public, i64)) -> String {
-    format!("{FORMER}{until_ms}-{}", key.kid)
+fn name(former: &Former) -> String {
+    format!("{FORMER}{}-{}", former.since_ms, former.key.kid)
+}
+
+fn after(ms: i64, length: Duration) -> i64 {
+    ms.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn fresh() -> Result<Vec<u8>, Error> {

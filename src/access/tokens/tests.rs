@@ -116,6 +116,7 @@ async fn open(drawer: &Drawer, now: &Arc<AtomicI64>) -> Tokens {
         issuer: "https://um.example.org".to_owned(),
         audience: "user-manager".to_owned(),
         ttl: Duration::from_secs(600),
+        session: Duration::from_hours(24),
     };
     Tokens::with(drawer, None, Clock::new(Standing(now.clone())), settings).await.unwrap()
 }
@@ -170,7 +171,9 @@ async fn an_old_key_verifies_until_its_last_token_has_ended_also_in_the_next_pro
     world.now.store(START + 3_600_000, Ordering::Relaxed);
     assert_eq!(world.tokens.key_set()["keys"].as_array().unwrap().len(), 1);
     let forgotten = open(&world.drawer, &world.now).await;
-    assert_eq!(forgotten.verify(&old).await.unwrap_err().code(), Code::TokenInvalid);
+    assert_eq!(forgotten.verify(&old).await.unwrap_err().code(), Code::TokenExpired);
+    assert!(forgotten.verify_expired(&old).await.is_ok(), "a session is refreshed with it");
+    world.now.store(START + 25 * 3_600_000, Ordering::Relaxed);
     world.tokens.rotate(&world.drawer).await.unwrap();
     assert_eq!(world.drawer.0.lock().unwrap().len(), 2, "the one before that is gone");
 }

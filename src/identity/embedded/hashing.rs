@@ -93,7 +93,8 @@ impl Place {
             if !verify(&password, hash.as_deref(), memory)? {
                 return Ok(Verified::Wrong);
             }
-            let outdated = hash.as_deref().and_then(Stored::parse).is_some_and(|stored| stored.is_outdated());
+            let outdated =
+                hash.as_deref().and_then(Stored::parse).is_some_and(|stored| stored.is_outdated(bytes(&password)));
             let anew = if outdated { Some(Phc::hash(bytes(&password), memory)?.to_string()) } else { None };
             Ok(Verified::Right { anew })
         })
@@ -140,11 +141,12 @@ impl Place {
 }
 
 fn verify(password: &SecretString, hash: Option<&str>, memory: &mut Memory) -> Result<bool, String> {
-    match hash {
-        Some(text) => {
-            let hash = Stored::parse(text).ok_or("a stored password that is no hash that we know")?;
-            hash.verify(bytes(password), memory)
-        }
+    let stored = hash.and_then(Stored::parse);
+    if stored.is_none() && hash.is_some() {
+        tracing::error!("a stored password is no hash that we know; nobody logs in with it");
+    }
+    match stored {
+        Some(stored) => stored.verify(bytes(password), memory),
         None => Phc::dummy().verify(bytes(password), memory).map(|_| false),
     }
 }

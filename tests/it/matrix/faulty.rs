@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use user_manager::{
     error::{Code, Fault as Wrong, Upstream, upstream},
-    identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing},
+    identity::{Account, AuthUserId, Identity, Issuer, Login, PasswordChange, Standing, TheirSession},
     outcome::{Failure, Outcome},
     query::{Filter, Query},
     state::{
@@ -401,6 +401,22 @@ impl Identity for FaultyIdentity {
 
     async fn claims(&self, id: &AuthUserId, token: Option<&SecretString>) -> Outcome<Option<Map<String, Value>>> {
         self.inner.claims(id, token).await
+    }
+
+    async fn refresh(&self, token: &SecretString) -> Outcome<Login> {
+        self.inner.refresh(token).await
+    }
+
+    async fn revoke(&self, token: &SecretString) -> Outcome<()> {
+        self.inner.revoke(token).await
+    }
+
+    async fn sessions(&self, id: &AuthUserId) -> Outcome<Vec<TheirSession>> {
+        self.inner.sessions(id).await
+    }
+
+    async fn end_session(&self, session: &str) -> Outcome<()> {
+        self.inner.end_session(session).await
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use user_manager::{
     error,
     fold::fold,
-    identity::{Account, AuthUserId, Identity, Login, PasswordChange, Standing},
+    identity::{Account, AuthUserId, Identity, Login, PasswordChange, Standing, TheirSession},
     outcome::{Failure, Outcome},
 };
 
@@ -131,6 +131,22 @@ impl Identity for Unfenced {
         _: Option<&SecretString>,
     ) -> Outcome<Option<serde_json::Map<String, serde_json::Value>>> {
         Ok(None)
+    }
+
+    async fn refresh(&self, _: &SecretString) -> Outcome<Login> {
+        Ok(Login::Refused)
+    }
+
+    async fn revoke(&self, _: &SecretString) -> Outcome<()> {
+        Ok(())
+    }
+
+    async fn sessions(&self, _: &AuthUserId) -> Outcome<Vec<TheirSession>> {
+        Ok(Vec::new())
+    }
+
+    async fn end_session(&self, _: &str) -> Outcome<()> {
+        Ok(())
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::sessions::{OURS, Pair, form, logs_in, somebody};
+use crate::twins::keycloak::LOGIN;
 use crate::worlds::{PASSWORD, Place, World, everywhere, within};
 
 const NEW: &str = "wrong donkey capacitor";
@@ -234,7 +235,55 @@ async fn what_keycloak_keeps_of_an_ended_session_is_refused_here() {
         world.provider().world().may("manage-users", false);
         pair.asker(world).post("/logout", json!({})).await.refuses(500, "upstream-refused");
         is_over(world, &pair, "refused here all the same").await;
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", pair.refresh.as_str())];
+        assert_eq!(form(world, "/oauth/token", &grant).await.1["error"], "invalid_grant", "by the other way too");
+        let kept = |world: &World| world.provider().world().people.values().any(|person| !person.sessions.is_empty());
+        assert!(kept(world), "Keycloak keeps it");
+
+        // Whoever asks again has Keycloak told again.
         world.provider().world().may("manage-users", true);
+        let path = format!("/users/{}/sessions", pair.id);
+        world.delete(&format!("{path}/{}", session_of(&pair))).await.is(204);
+        let ended =
+            world.provider().world().people.values().all(|person| !person.sessions.contains(&session_of(&pair)));
+        assert!(ended);
+        world.delete(&format!("{path}/{}", session_of(&pair))).await.refuses(404, "session-not-found");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_never_reached_keycloak_may_be_asked_again_at_once() {
+    within(&Place::KEYCLOAK, async |world| {
+        let pair = somebody(world, "ada@example.org").await;
+        world.provider().world().clients.get_mut(LOGIN.0).unwrap().enabled = false;
+        pair.refreshes(world).await.refuses(500, "upstream-refused");
+        world.provider().world().clients.get_mut(LOGIN.0).unwrap().enabled = true;
+        pair.next(world).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_again_and_again_is_told_once() {
+    everywhere(async |world| {
+        let pair = somebody(world, "ada@example.org").await;
+        for _ in 0..3 {
+            form(world, "/oauth/revoke", &[("token", pair.access.as_str())]).await;
+        }
+        let events = world.get("/events/?action=log-out").await.is(200).body;
+        assert_eq!(events.as_array().unwrap().len(), 1, "{events}");
+        assert_eq!(events[0]["subject"], json!(pair.id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_must_change_his_password_may_leave() {
+    let world = World::at(Place::Embedded).await;
+    let pair = somebody(&world, "ada@example.org").await;
+    let identity = world.get(&format!("/users/{}", pair.id)).await.is(200).text("authUserId");
+    world.app.own_identities.as_ref().unwrap().require_password_change(&identity).await.unwrap();
+    pair.asker(&world).get("/userinfo").await.refuses(403, "password-change-required");
+    pair.asker(&world).post("/logout", json!({})).await.is(204);
 }

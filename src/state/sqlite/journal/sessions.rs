@@ -121,14 +121,15 @@ impl SessionStore for SqliteSessions {
         let tell = self.teller(event);
         self.state
             .write(move |db| {
+                let mut fresh = 0;
                 for id in &ids {
-                    db.prepare_cached(
-                        "INSERT INTO refused_session (id, until_ms) VALUES (?1, ?2) \
-                         ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms",
-                    )?
-                    .execute(params![id, until_ms])?;
+                    fresh += db
+                        .prepare_cached(
+                            "INSERT INTO refused_session (id, until_ms) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
+                        )?
+                        .execute(params![id, until_ms])?;
                 }
-                tell(db)
+                if fresh > 0 { tell(db) } else { Ok(()) }
             })
             .await
     }
@@ -173,7 +174,8 @@ fn judge(db: &Connection, shown: &Turn) -> rusqlite::Result<Judged> {
         let counts = digest(db, &session.id, "current")? == Some(shown.shown);
         return Ok(if counts { Judged::Current(session) } else { Judged::Refused });
     }
-    let within = shown.now_ms < session.turned_ms.saturating_add(shown.grace_ms);
+    // Somebody else may have turned it since the bound was reckoned, but only just now.
+    let within = shown.now_ms < shown.graced_until_ms.max(session.turned_ms.saturating_add(1));
     let before = shown.turn + 1 == session.turn && digest(db, &session.id, "previous")? == Some(shown.shown);
     Ok(if within && before { Judged::Before(session) } else { Judged::Reused })
 }
