@@ -69,8 +69,10 @@ pub struct Turn {
     pub successor: Digest,
     pub now_ms: i64,
     pub lapses_ms: i64,
-    /// Until then the one before is answered as it was.
-    pub graced_until_ms: i64,
+    /// So long the one before is answered as it was, reckoned from when it was turned.
+    pub grace_ms: i64,
+    /// And not before this process had begun: whoever waited for it is no thief.
+    pub started_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

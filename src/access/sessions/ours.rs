@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Builder;
 
-use super::{Opened, Sessions, Shown, Way, after, origin, refresh_token::RefreshToken, refused};
+use super::{Opened, Sessions, Shown, Way, after, milliseconds, origin, refresh_token::RefreshToken, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -112,7 +112,8 @@ fn turn(app: &App, way: Way, shown: &RefreshToken, session: &Session, now_ms: i6
         successor: maker.successor(shown).digest(),
         now_ms,
         lapses_ms: after(now_ms, lengths.idle),
-        graced_until_ms: after(session.turned_ms.max(*started_ms), lengths.grace),
+        grace_ms: milliseconds(lengths.grace),
+        started_ms: *started_ms,
     }
 }
 

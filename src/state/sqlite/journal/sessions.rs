@@ -174,8 +174,7 @@ fn judge(db: &Connection, shown: &Turn) -> rusqlite::Result<Judged> {
         let counts = digest(db, &session.id, "current")? == Some(shown.shown);
         return Ok(if counts { Judged::Current(session) } else { Judged::Refused });
     }
-    // Somebody else may have turned it since the bound was reckoned, but only just now.
-    let within = shown.now_ms < shown.graced_until_ms.max(session.turned_ms.saturating_add(1));
+    let within = shown.now_ms < session.turned_ms.max(shown.started_ms).saturating_add(shown.grace_ms);
     let before = shown.turn + 1 == session.turn && digest(db, &session.id, "previous")? == Some(shown.shown);
     Ok(if within && before { Judged::Before(session) } else { Judged::Reused })
 }
