@@ -177,7 +177,7 @@ pub async fn discovery(State(app): State<Arc<App>>) -> Result<Response, Error> {
     if !app.tokens.are_ours() {
         return Err(no_route());
     }
-    let base = format!("{}{}", app.config.public_url(), app.config.http.prefix);
+    let base = app.config.pages_url();
     let told = json!({
         "issuer": app.config.issuer(),
         "token_endpoint": format!("{base}/oauth/token"),

@@ -19,6 +19,7 @@ mod plane_d_identity;
 mod plane_d_store;
 mod plane_k;
 mod plane_s;
+mod plane_sessions;
 mod queries;
 mod recovery;
 mod replies;
