@@ -181,6 +181,15 @@ pub async fn end_all(app: &App, caller: &Caller, identity: AuthUserId, subject: 
     }
 }
 
+/// Those of somebody whose password has just become another one. They count no more already, unless the clock went back since
+/// they began; so what cannot be written here is only told.
+pub async fn end_for_a_new_password(app: &App, identity: &AuthUserId, origin: Origin, subject: String) {
+    let event = NewEvent { action: "end-sessions", outcome: "done", origin, subject: Some(subject) };
+    if let Err(error) = ours::end_these(app, Which::All { identity: identity.clone() }, event).await {
+        tracing::error!(error = error.message(), "the sessions before a new password cannot be taken away");
+    }
+}
+
 async fn end_one(app: &App, identity: AuthUserId, id: String, event: NewEvent) -> Result<bool, Error> {
     match app.tokens.are_ours() {
         true => ours::end_these(app, Which::One { identity, id }, event).await.map(|ended| ended > 0),

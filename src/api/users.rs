@@ -24,6 +24,7 @@ use crate::{
     access::{
         Caller,
         gate::{Allowed, Arrival, OwnPassword, UsersDelete, UsersRead, UsersWrite},
+        sessions,
         throttle::Whose,
     },
     app::App,
@@ -279,6 +280,7 @@ pub async fn change_password(
             if let Err(error) = passed.and(told) {
                 tracing::error!(error = error.message(), "that a password was changed cannot be written");
             }
+            sessions::end_for_a_new_password(&app, &identity, caller.origin.clone(), own.to_string()).await;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Ok(PasswordChange::Wrong) => {

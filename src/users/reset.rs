@@ -11,6 +11,7 @@ use super::{
     passwords::{self, Rule},
 };
 use crate::{
+    access::sessions,
     app::App,
     error::Error,
     events,
@@ -75,6 +76,7 @@ pub async fn choose(app: &App, chooser: &Chooser, mut origin: Origin, new: &Secr
         tell("refused").await?;
         return Ok(Chosen::LinkDead);
     }
+    sessions::end_for_a_new_password(app, &chooser.identity, origin.clone(), chooser.user.id.to_string()).await;
     // It is chosen, whether that can be told or not; that it was tried stands there already.
     if let Err(error) = tell("done").await {
         tracing::error!(error = error.message(), "that a password was chosen cannot be written");

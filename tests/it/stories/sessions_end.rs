@@ -1,8 +1,14 @@
 //! What ends a session, and who may.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use user_manager::access::{
+    gate::Arrival,
+    people,
+    sessions::{Way, ours},
+};
 
 use super::sessions::{OURS, Pair, form, logs_in, somebody};
 use crate::twins::keycloak::LOGIN;
@@ -77,6 +83,29 @@ async fn a_new_password_ends_all_sessions_where_we_keep_it() {
         is_over(world, &other, "his other").await;
         let again = Pair::of(&one.id, &world.nobody().logs_in("ada@example.org", NEW).await.is(200));
         again.next(world).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_of_a_time_that_has_yet_to_come_ends_with_the_password_too() {
+    within(&OURS, async |world| {
+        let owner = somebody(world, "ada@example.org").await;
+        let identity = world.get(&format!("/users/{}", owner.id)).await.is(200).text("authUserId");
+        let person = people::find(&world.app, &identity).await.unwrap().unwrap();
+        // As when the clock was ten minutes ahead, and went back.
+        let arrival = Arrival { request_id: "r".to_owned(), address: None, operation: Arc::default() };
+        let at_ms = world.now_ms() + 600_000;
+        let opened = ours::open(&world.app, &arrival, Way::Json, identity, at_ms, &person).await.unwrap();
+        let thief = Pair {
+            id: owner.id.clone(),
+            access: opened.access_token.expose_secret().to_owned(),
+            refresh: opened.refresh_token.unwrap().expose_secret().to_owned(),
+        };
+        thief.asker(world).get("/operations/").await.is(200);
+        let change = json!({ "currentPassword": PASSWORD, "newPassword": NEW });
+        owner.asker(world).post("/users/me/change-password", change).await.is(204);
+        is_over(world, &thief, "of a time to come").await;
     })
     .await;
 }
