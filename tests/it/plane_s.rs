@@ -21,7 +21,7 @@ use crate::matrix::{
 };
 
 /// Fewer cells than this is a failure: something is no longer looked at. More asks to raise it.
-const FLOOR: usize = 99_500;
+const FLOOR: usize = 99_800;
 
 /// Longer than `ATTENTION_AFTER`.
 const AWAY: Duration = Duration::from_secs(16 * 60);
