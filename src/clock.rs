@@ -83,6 +83,16 @@ pub fn uuid(ms: i64) -> uuid::Uuid {
     uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, ms / 1000, nanos))
 }
 
+/// What is too long for the type is as long as that allows.
+pub fn milliseconds(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time so long after that one.
+pub fn after(ms: i64, length: Duration) -> i64 {
+    ms.saturating_add(milliseconds(length))
+}
+
 /// Milliseconds since 1970 as RFC 3339 text with three decimals.
 pub fn rfc3339(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| String::new(), |at| format!("{at:.3}"))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     access::Caller,
     app::App,
+    clock::milliseconds,
     error::{self, Code, Error, kept::Kept},
     saga::{Answering, Key},
     state::{
@@ -40,7 +41,7 @@ impl Codes {
     }
 
     pub fn forgotten_before_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_sub(i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX))
+        now_ms.saturating_sub(milliseconds(self.life))
     }
 
     fn code(&self, parts: &[&[u8]]) -> String {

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use self::{smtp::Server, templates::Templates};
 use crate::{
-    clock::Clock,
+    clock::{Clock, milliseconds},
     config::{self, Calls, MailWay, Rate},
     error::{Code, Error},
     state::{
@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     fn share_ms(&self) -> i64 {
-        i64::try_from(self.per_identity.within.as_millis()).unwrap_or(i64::MAX)
+        milliseconds(self.per_identity.within)
     }
 }
 

@@ -20,7 +20,10 @@ use reqwest::{Client, header};
 use tracing::Instrument;
 use url::Url;
 
-use crate::{clock::Clock, config::Calls};
+use crate::{
+    clock::{Clock, after},
+    config::Calls,
+};
 use call::Line;
 
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -114,8 +117,8 @@ impl Remote {
             tracing::error!("a path that would name something else was not sent");
             return Err(Error::new(line, What::NotSent, false));
         };
-        let patience = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
-        let left = || Duration::from_millis(u64::try_from(began + patience - self.clock.now_ms()).unwrap_or(0));
+        let until_ms = after(began, self.timeout);
+        let left = || Duration::from_millis(u64::try_from(until_ms - self.clock.now_ms()).unwrap_or(0));
         let mut sendings = 0;
         let mut waits = 0;
         // Once a sending went unanswered, no later refusal can tell that nothing happened.

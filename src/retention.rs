@@ -1,11 +1,12 @@
-//! What has had its time goes, little by little: settled operations, events and mails after `RETENTION`, answers under
-//! idempotency keys after `IDEMPOTENCY_TTL`, sessions so long after they lapsed, failed logins that count no more at once. Must not know
-//! how any of it lies in the state.
+//! What has had its time goes, little by little: settled operations, events and mails after `RETENTION`, sessions so long
+//! after they lapsed, answers under idempotency keys after `IDEMPOTENCY_TTL`, failed logins that count no more at once. Must
+//! not know how any of it lies in the state.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::App,
+    clock::milliseconds,
     state::{Error, ledger::Older},
 };
 
@@ -40,7 +41,7 @@ pub fn tend(app: &Arc<App>) {
 /// One write of each kind. Whether there may be more to take away.
 pub async fn forget(app: &App) -> Result<bool, Error> {
     let now_ms = app.clock.now_ms();
-    let kept_ms = i64::try_from(app.config.retention.as_millis()).unwrap_or(i64::MAX);
+    let kept_ms = milliseconds(app.config.retention);
     let older = Older {
         settled_before_ms: now_ms.saturating_sub(kept_ms),
         answered_before_ms: app.codes.forgotten_before_ms(now_ms),

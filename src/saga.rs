@@ -29,6 +29,7 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
+    clock::after,
     crash,
     error::{self, Code, Error},
     outcome::Failure,
@@ -338,8 +339,7 @@ impl Engine {
     /// All names, or `operation-in-progress` when others keep one for too long.
     async fn begin(&self, id: &str, asked: &Asked) -> Result<(), Error> {
         let clock = &self.systems.clock;
-        let patience_ms = i64::try_from(self.limits.names_wait.as_millis()).unwrap_or(i64::MAX);
-        let until_ms = clock.now_ms().saturating_add(patience_ms);
+        let until_ms = after(clock.now_ms(), self.limits.names_wait);
         let mut names = asked.names.clone();
         names.sort();
         names.dedup();

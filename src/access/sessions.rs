@@ -222,14 +222,6 @@ pub fn logged_in(arrival: &Arrival, person: &Person) -> NewEvent {
     }
 }
 
-fn after(ms: i64, length: Duration) -> i64 {
-    ms.saturating_add(milliseconds(length))
-}
-
-fn milliseconds(length: Duration) -> i64 {
-    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn refused() -> Error {
     Error::new(Code::RefreshRefused, "The session is not refreshed")
 }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use super::{Post, Way, write};
 use crate::{
     app::App,
+    clock,
     error::Error,
     identity::Account,
     outcome::Failure,
@@ -80,8 +81,8 @@ enum Came {
 async fn attempt(app: &App, due: Due) {
     let (rows, tries) = (&app.systems.mails.rows, due.attempts.saturating_add(1));
     let pause = usize::try_from(due.attempts).ok().and_then(|at| PAUSES.get(at));
-    let again_ms = i64::try_from(pause.unwrap_or(&Duration::ZERO).as_millis()).unwrap_or_default();
-    if let Err(error) = rows.try_again(&due.mail.id, app.clock.now_ms().saturating_add(again_ms)).await {
+    let again_ms = clock::after(app.clock.now_ms(), pause.copied().unwrap_or_default());
+    if let Err(error) = rows.try_again(&due.mail.id, again_ms).await {
         tracing::error!(%error, "that a mail is sent cannot be written, so it is not");
         return;
     }

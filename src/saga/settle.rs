@@ -14,7 +14,7 @@ use super::{
     outcome_pending,
 };
 use crate::{
-    crash,
+    clock, crash,
     error::{self, Error},
     outcome::{Failure, Outcome},
     state::journal::{Appended, Entry, Happened, Origin, Parts, Record, State},
@@ -514,5 +514,5 @@ fn promised_by(engine: &Engine, seq: u32, name: &str, body: Value) -> Result<Pro
 }
 
 pub(super) fn later(now_ms: i64, by: Duration) -> i64 {
-    if by.is_zero() { 0 } else { now_ms.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)) }
+    if by.is_zero() { 0 } else { clock::after(now_ms, by) }
 }

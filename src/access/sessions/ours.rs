@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Builder;
 
-use super::{Opened, Sessions, Shown, Way, after, milliseconds, origin, refresh_token::RefreshToken, refused};
+use super::{Opened, Sessions, Shown, Way, origin, refresh_token::RefreshToken, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -14,7 +14,7 @@ use crate::{
         tokens::{Claims, Grant},
     },
     app::App,
-    clock,
+    clock::{self, after, milliseconds},
     error::{Code, Error},
     identity::{AuthUserId, Standing},
     state::{

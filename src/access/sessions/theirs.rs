@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::{Opened, Shown, milliseconds, origin, refused};
+use super::{Opened, Shown, origin, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -19,6 +19,7 @@ use crate::{
         tokens::{Claims, sha256},
     },
     app::App,
+    clock::milliseconds,
     error::{self, Code, Error},
     identity::{AuthUserId, Login},
     outcome::{Failure, Outcome},

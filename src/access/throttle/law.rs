@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crate::state::failures::{Code, Failed, Tally};
+use crate::{
+    clock::milliseconds,
+    state::failures::{Code, Failed, Tally},
+};
 
 /// The first wait; each further failure doubles it.
 const FIRST_MS: i64 = 1000;
@@ -59,10 +62,6 @@ impl Law {
             None => 0,
         }
     }
-}
-
-fn milliseconds(length: Duration) -> i64 {
-    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

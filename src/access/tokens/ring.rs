@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::sha256;
 use crate::{
+    clock::after,
     error::{self, Error},
     state::Keys,
 };
@@ -102,10 +103,6 @@ impl Public {
 
 fn name(former: &Former) -> String {
     format!("{FORMER}{}-{}", former.since_ms, former.key.kid)
-}
-
-fn after(ms: i64, length: Duration) -> i64 {
-    ms.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn fresh() -> Result<Vec<u8>, Error> {

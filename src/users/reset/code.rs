@@ -6,7 +6,10 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::identity::{AuthUserId, Stamp};
+use crate::{
+    clock,
+    identity::{AuthUserId, Stamp},
+};
 
 /// Makes codes and reads them.
 pub struct Codes {
@@ -31,7 +34,7 @@ impl Codes {
     }
 
     pub fn make(&self, identity: &AuthUserId, stamp: &Stamp, now_ms: i64) -> String {
-        let expires_ms = now_ms.saturating_add(i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX));
+        let expires_ms = clock::after(now_ms, self.life);
         let tag = hmac::sign(&self.key, &bound(identity, stamp, expires_ms));
         let code = [&expires_ms.to_be_bytes(), tag.as_ref(), identity.as_bytes()].concat();
         URL_SAFE_NO_PAD.encode(code)
