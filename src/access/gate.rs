@@ -38,6 +38,19 @@ pub struct Arrival {
     pub operation: Arc<OnceLock<String>>,
 }
 
+impl Arrival {
+    /// Of what is done for it: who does it, and by what he is known.
+    pub fn origin(&self, actor: impl Into<String>, by: &str) -> Origin {
+        Origin {
+            actor: actor.into(),
+            by: by.to_owned(),
+            address: self.address.map(|address| address.to_string()),
+            request_id: self.request_id.clone(),
+            part_of: None,
+        }
+    }
+}
+
 /// A caller who may do what `D` demands.
 pub struct Allowed<D> {
     pub caller: Caller,
@@ -166,13 +179,7 @@ async fn good_for<D: Demand>(app: &App, identity: &AuthUserId, shown_ms: i64) ->
 
 fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<String>, person: Person) -> Caller {
     Caller {
-        origin: Origin {
-            actor: person.user.to_string(),
-            by: by.to_owned(),
-            address: arrival.address.map(|address| address.to_string()),
-            request_id: arrival.request_id.clone(),
-            part_of: None,
-        },
+        origin: arrival.origin(person.user.as_str(), by),
         user: Some(person.user),
         identity: Some(identity),
         session,

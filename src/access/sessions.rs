@@ -13,7 +13,7 @@ use self::{refresh_token::Maker, theirs::Flights};
 use super::{
     Caller,
     gate::Arrival,
-    people::Person,
+    people::{self, Person},
     tokens::{Claims, Door},
 };
 use crate::{
@@ -201,25 +201,21 @@ fn told(caller: &Caller, action: &'static str, subject: String) -> NewEvent {
     NewEvent { action, outcome: "done", origin: caller.origin.clone(), subject: Some(subject) }
 }
 
-fn origin(arrival: &Arrival, actor: String, by: &str) -> Origin {
-    Origin {
-        actor,
-        by: by.to_owned(),
-        address: arrival.address.map(|address| address.to_string()),
-        request_id: arrival.request_id.clone(),
-        part_of: None,
-    }
-}
-
 /// That somebody has logged in. Nobody gets a token of which no event tells.
 pub fn logged_in(arrival: &Arrival, person: &Person) -> NewEvent {
-    let user = person.user.to_string();
-    NewEvent {
-        action: "log-in",
-        outcome: "done",
-        origin: origin(arrival, user.clone(), "password"),
-        subject: Some(user),
-    }
+    noted(arrival, "log-in", "done", person.user.as_str(), "password")
+}
+
+/// That somebody who holds a token has left its session. Who may not act any more has no user to name.
+async fn left(app: &App, arrival: &Arrival, identity: &AuthUserId, by: &str) -> Result<NewEvent, Error> {
+    let person = people::find(app, identity).await?;
+    let actor = person.as_ref().map_or(identity.as_str(), |person| person.user.as_str());
+    Ok(noted(arrival, "log-out", "done", actor, by))
+}
+
+/// What somebody does to his own session by what he sends.
+fn noted(arrival: &Arrival, action: &'static str, outcome: &'static str, actor: &str, by: &str) -> NewEvent {
+    NewEvent { action, outcome, origin: arrival.origin(actor, by), subject: Some(actor.to_owned()) }
 }
 
 fn refused() -> Error {

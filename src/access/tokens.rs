@@ -11,7 +11,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, decode, decode_header,
 };
 use quick_cache::sync::Cache;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -167,6 +167,14 @@ impl Tokens {
             return Err(Error::new(Code::TokenExpired, "The token has expired"));
         }
         Ok(claims)
+    }
+
+    /// Of one that the provider has just given somebody through us: one that we would not take is no use to anybody.
+    pub async fn verify_given(&self, token: &SecretString) -> Result<Arc<Claims>, Error> {
+        self.verify(token.expose_secret()).await.map_err(|error| {
+            let useless = matches!(error.code(), Code::TokenInvalid | Code::TokenExpired);
+            if useless { error::internal("the provider's own token does not hold here") } else { error }
+        })
     }
 
     /// The same of one that may have expired: what a session is refreshed with.

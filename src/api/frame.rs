@@ -54,6 +54,12 @@ pub fn json(value: &impl Serialize) -> Response {
     }
 }
 
+/// The same with what others may do with it (RFC 9111 5.2).
+pub fn cached(mut response: Response, how: &'static str) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(how));
+    response
+}
+
 /// The answer to one request, whatever happens on the way to it.
 pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Option<IpAddr>) -> Response {
     let arrival = Arrival {

@@ -30,7 +30,6 @@ use crate::{
         Post,
         templates::{Page, Shown},
     },
-    state::journal::Origin,
     users::{
         passwords::Rule,
         reset::{self, Chooser, Chosen},
@@ -62,14 +61,7 @@ pub async fn choose(State(app): State<Arc<App>>, Extension(arrival): Extension<A
         Ok(None) => return dead(post, None),
         Err(error) => return failed(post, None, &error),
     };
-    let origin = Origin {
-        actor: String::new(),
-        by: "reset-link".to_owned(),
-        address: arrival.address.map(|address| address.to_string()),
-        request_id: arrival.request_id,
-        part_of: None,
-    };
-    match reset::choose(&app, &chooser, origin, &password).await {
+    match reset::choose(&app, &chooser, &arrival, &password).await {
         Ok(Chosen::Done) => written(post, Some(&chooser), Page::Done, StatusCode::OK),
         Ok(Chosen::Refused(rule)) => {
             let status = Code::PasswordRefused.row().1;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use super::{
     body::Nothing,
-    frame,
+    frame::{self, cached},
     target::{OfSession, OfUser},
 };
 use crate::{
@@ -86,7 +86,7 @@ pub async fn list(
 ) -> Result<Response, Error> {
     match users::identity_of(&app, &caller, &id).await? {
         Some(identity) => list_of(&app, &identity).await,
-        None => Ok(private(frame::json(&[(); 0]))),
+        None => Ok(cached(frame::json(&[(); 0]), "no-store")),
     }
 }
 
@@ -121,7 +121,7 @@ fn own(caller: &Caller) -> Result<(AuthUserId, UserId), Error> {
 
 async fn list_of(app: &App, identity: &AuthUserId) -> Result<Response, Error> {
     let rows: Vec<Row> = sessions::of(app, identity).await?.into_iter().map(Row::of).collect();
-    Ok(private(frame::json(&rows)))
+    Ok(cached(frame::json(&rows), "no-store"))
 }
 
 async fn end_one(
@@ -139,9 +139,4 @@ async fn end_one(
 
 fn unknown() -> Error {
     Error::new(Code::SessionNotFound, "The person has no such session")
-}
-
-fn private(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -9,7 +9,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA, SET_COOKIE},
+        header::{AUTHORIZATION, PRAGMA, SET_COOKIE},
     },
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,8 @@ use serde_json::json;
 use super::{
     body::{self, Members, Object, Parsed, secret, text},
     form::{Form, is_form},
-    frame, no_route,
+    frame::{self, cached},
+    no_route,
 };
 use crate::{
     access::{
@@ -113,12 +114,11 @@ pub async fn refresh(
     let Object(mut members) = Object::parse(&headers, &bytes)?;
     let token = secret(&mut members, "refreshToken")?;
     let access = match gate::bearer(&headers) {
-        Ok(access) => app.tokens.verify_expired(access).await.map(Some),
-        Err(_) => Ok(None),
-    };
-    let access = match access {
-        Err(error) if error.code() == Code::TokenInvalid => None,
-        told => told?,
+        Ok(access) => match app.tokens.verify_expired(access).await {
+            Err(error) if error.code() == Code::TokenInvalid => None,
+            told => Some(told?),
+        },
+        Err(_) => None,
     };
     let opened = sessions::refresh(&app, &arrival, Way::Json, &token, access.as_deref()).await?;
     Ok(as_the_seed_has_it(&opened))
@@ -212,9 +212,4 @@ fn as_the_seed_has_it(opened: &Opened) -> Response {
         answer["refreshToken"] = token.expose_secret().into();
     }
     cached(frame::json(&answer), "no-store")
-}
-
-fn cached(mut response: Response, how: &'static str) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(how));
-    response
 }

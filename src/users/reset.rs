@@ -11,7 +11,7 @@ use super::{
     passwords::{self, Rule},
 };
 use crate::{
-    access::sessions,
+    access::{gate::Arrival, sessions},
     app::App,
     error::Error,
     events,
@@ -19,7 +19,6 @@ use crate::{
     identity::{AuthUserId, Stamp},
     mail::Post,
     outcome::Outcome,
-    state::journal::Origin,
 };
 
 /// Somebody who may choose a password.
@@ -64,12 +63,12 @@ pub async fn chooser(app: &App, post: &Post, code: &str) -> Result<Option<Choose
 
 /// The new password in place of whatever there is, if the link still holds at that moment: of two who use it at once only one
 /// is done.
-pub async fn choose(app: &App, chooser: &Chooser, mut origin: Origin, new: &SecretString) -> Result<Chosen, Error> {
+pub async fn choose(app: &App, chooser: &Chooser, arrival: &Arrival, new: &SecretString) -> Result<Chosen, Error> {
     if let Some(rule) = passwords::broken(new, chooser.policy) {
         return Ok(Chosen::Refused(rule));
     }
     let Some(own) = &app.own_identities else { return Ok(Chosen::LinkDead) };
-    origin.actor = chooser.user.id.to_string();
+    let origin = arrival.origin(chooser.user.id.as_str(), "reset-link");
     let tell = async |outcome| events::tell(app, &origin, "choose-password", outcome, &chooser.user.id).await;
     tell("begun").await?;
     if !own.choose_password(&chooser.identity, &chooser.stamp, new).await? {

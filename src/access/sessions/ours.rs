@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Builder;
 
-use super::{Opened, Sessions, Shown, Way, origin, refresh_token::RefreshToken, refused};
+use super::{Opened, Sessions, Shown, Way, refresh_token::RefreshToken, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -74,13 +74,8 @@ pub async fn refresh(
         Turned::Refused => Err(refused()),
         Turned::Reused => {
             tracing::warn!("a refresh token was used again; its session ends");
-            let user = person.user.to_string();
-            let event = NewEvent {
-                action: "refresh-token-reuse",
-                outcome: "refused",
-                origin: origin(arrival, user.clone(), "refresh-token"),
-                subject: Some(user),
-            };
+            let user = person.user.as_str();
+            let event = super::noted(arrival, "refresh-token-reuse", "refused", user, "refresh-token");
             end_these(app, Which::One { identity: session.identity, id: session.id }, event).await?;
             Err(refused())
         }
@@ -120,15 +115,7 @@ fn turn(app: &App, way: Way, shown: &RefreshToken, session: &Session, now_ms: i6
 pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Result<(), Error> {
     let Some(id) = session_of(app, token).await? else { return Ok(()) };
     let Some(session) = app.journal.sessions().get(&id).await? else { return Ok(()) };
-    let person = people::find(app, &session.identity).await?;
-    // Somebody who may not act any more has no user to name.
-    let actor = person.map_or_else(|| session.identity.clone(), |person| person.user.to_string());
-    let event = NewEvent {
-        action: "log-out",
-        outcome: "done",
-        origin: origin(arrival, actor.clone(), "refresh-token"),
-        subject: Some(actor),
-    };
+    let event = super::left(app, arrival, &session.identity, "refresh-token").await?;
     end_these(app, Which::One { identity: session.identity, id }, event).await.map(drop)
 }
 

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::{Opened, Shown, origin, refused};
+use super::{Opened, Shown, refused};
 use crate::{
     access::{
         gate::Arrival,
@@ -20,8 +20,8 @@ use crate::{
     },
     app::App,
     clock::milliseconds,
-    error::{self, Code, Error},
-    identity::{AuthUserId, Login},
+    error::{self, Error},
+    identity::{AuthUserId, Login, TheirSession},
     outcome::{Failure, Outcome},
     state::{ledger::NewEvent, sessions::Digest},
 };
@@ -83,10 +83,7 @@ pub async fn refresh(app: &App, token: &SecretString, access: Option<&Claims>) -
     else {
         return Err(refused());
     };
-    let claims = app.tokens.verify(access_token.expose_secret()).await.map_err(|error| {
-        let useless = matches!(error.code(), Code::TokenInvalid | Code::TokenExpired);
-        if useless { error::internal("the provider's own token does not hold here") } else { error }
-    })?;
+    let claims = app.tokens.verify_given(&access_token).await?;
     let ended = !app.sessions.stands(app, &claims).await?;
     let same = |access: &Claims| (&access.subject, &access.session) == (&claims.subject, &claims.session);
     if ended || access.is_some_and(|access| !same(access)) || people::find(app, &claims.subject).await?.is_none() {
@@ -102,24 +99,15 @@ pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Resul
     if let Ok(claims) = app.tokens.verify(token.expose_secret()).await
         && let Some(session) = claims.session.clone()
     {
-        let person = people::find(app, &claims.subject).await?;
-        let actor = person.map_or_else(|| claims.subject.clone(), |person| person.user.to_string());
-        let event = NewEvent {
-            action: "log-out",
-            outcome: "done",
-            origin: origin(arrival, actor.clone(), "token"),
-            subject: Some(actor),
-        };
+        let event = super::left(app, arrival, &claims.subject, "token").await?;
         return end(app, &[session], event).await;
     }
     app.systems.identity.revoke(token).await.map_err(|failure| failure.into_error().doing("logging out"))
 }
 
 pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
-    let sessions = app.systems.identity.sessions(identity).await;
-    let sessions = sessions.map_err(|failure| failure.into_error().doing("listing sessions"))?;
     let mut shown = Vec::new();
-    for session in sessions {
+    for session in listed(app, identity).await? {
         let ended = app.journal.sessions().refused(&session.id).await?;
         if !ended {
             shown.push(Shown {
@@ -155,9 +143,12 @@ pub async fn end_all(app: &App, identity: &AuthUserId, event: NewEvent) -> Resul
 
 /// Also those which were ended here and of which the provider could not be told.
 pub async fn kept(app: &App, identity: &AuthUserId) -> Result<Vec<String>, Error> {
+    Ok(listed(app, identity).await?.into_iter().map(|session| session.id).collect())
+}
+
+async fn listed(app: &App, identity: &AuthUserId) -> Result<Vec<TheirSession>, Error> {
     let sessions = app.systems.identity.sessions(identity).await;
-    let sessions = sessions.map_err(|failure| failure.into_error().doing("listing sessions"))?;
-    Ok(sessions.into_iter().map(|session| session.id).collect())
+    sessions.map_err(|failure| failure.into_error().doing("listing sessions"))
 }
 
 /// `sid` of a token that is a JWT, unverified: only to refuse, never to believe.
