@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     access::{
+        people::People,
         sessions::{Lengths, Sessions},
         throttle::Throttle,
         tokens::{self, Tokens},
@@ -61,6 +62,8 @@ pub struct App {
     pub groups: Groups,
     pub codes: Codes,
     pub tokens: Tokens,
+    /// Whom the tokens named lately.
+    pub people: People,
     pub sessions: Sessions,
     pub throttle: Throttle,
     /// The identity provider of our own, where that is the one in use: only it can set a password.
@@ -170,6 +173,7 @@ impl App {
             clock: systems.clock.clone(),
             sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits, interrupted(&config)),
             codes,
+            people: People::new(systems.store.commits()),
             groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,

@@ -15,7 +15,13 @@ pub use ledger::Ledger;
 pub use mails::Mails;
 pub use sessions::SessionStore;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -114,9 +120,35 @@ pub enum Replace {
     Taken(String),
 }
 
+/// Counts what is committed, so that whoever read something can tell that it still stands as he read it. Cheap to copy.
+#[derive(Debug, Clone, Default)]
+pub struct Commits(Arc<AtomicU64>);
+
+impl Commits {
+    /// The same as before means: whatever was read since then stands. Nothing while a commit is under way, or when nobody
+    /// knows what became of one.
+    pub fn so_far(&self) -> Option<u64> {
+        let count = self.0.load(Ordering::SeqCst);
+        count.is_multiple_of(2).then_some(count)
+    }
+
+    /// Before the first moment in which a commit may be seen.
+    fn begins(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// After the last one in which it may not be seen yet.
+    fn ends(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// Collections of JSON documents with unique fields.
 #[async_trait]
 pub trait Documents: Send + Sync + 'static {
+    /// What is committed, where nobody but this process writes.
+    fn commits(&self) -> Option<Commits>;
+
     /// Sees to it that every document of the collection is found and kept apart by the fields named there, also those
     /// which were stored when other fields were. `Unavailable` when two of them share what is to be unique now.
     async fn define(&self, collection: Collection) -> Result<Arc<Collection>, Error>;

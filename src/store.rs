@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::{
     outcome::Outcome,
     query::{Filter, Query},
+    state::Commits,
     users::{Change, Revision, State, User, UserId},
 };
 
@@ -62,6 +63,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// For check-up: whether it answers.
     async fn check(&self) -> Outcome<()>;
+
+    /// What is committed, where it lies in our own state and nobody but this process writes there.
+    fn commits(&self) -> Option<Commits> {
+        None
+    }
 
     /// Its name in check-up: `embedded`, `crud-service`.
     fn name(&self) -> &'static str;

@@ -53,8 +53,7 @@ pub struct Means {
 
 impl Means {
     pub fn of(app: &App) -> Self {
-        let people = app.tokens.people.clone();
-        Self { systems: app.systems.clone(), config: app.config.clone(), people }
+        Self { systems: app.systems.clone(), config: app.config.clone(), people: app.people.clone() }
     }
 }
 

@@ -160,7 +160,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
     if !app.sessions.stands(app, &claims).await? {
         return Err(revoked());
     }
-    let person = app.tokens.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
+    let person = app.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
     Ok(known(arrival, "token", claims.subject.clone(), claims.session.clone(), person))
 }
 

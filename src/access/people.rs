@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Permissions;
-use crate::{app::App, error::Error, lately::Lately, roles, systems::Systems, users::UserId};
+use crate::{app::App, error::Error, lately::Lately, roles, state::Commits, systems::Systems, users::UserId};
 
 /// Somebody who may act: PUBLIC and not blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,29 +28,44 @@ impl Found {
     }
 }
 
-/// Who was looked up lately, by `authUserId`. Only where the store is far away: our own is asked each time.
-#[derive(Clone, Default)]
-pub struct People(Arc<Lately<Option<Found>>>);
+/// Who was looked up lately, by `authUserId`. Cheap to copy.
+#[derive(Clone)]
+pub struct People(Arc<Known>);
+
+enum Known {
+    /// All that makes him lies in our own state: as he stands now.
+    Here(Lately<Option<Person>>),
+    /// His user does not.
+    Far(Lately<Option<Found>>),
+}
 
 impl People {
+    /// Of a store that has these commits, or of one far away.
+    pub fn new(commits: Option<Commits>) -> Self {
+        Self(Arc::new(match commits {
+            Some(commits) => Known::Here(Lately::new(Some(commits))),
+            None => Known::Far(Lately::default()),
+        }))
+    }
+
     /// What was known of that person holds no more: whoever changes or removes him says so.
     pub fn forget(&self, identity: &str) {
-        self.0.forget(identity);
+        match &*self.0 {
+            Known::Here(known) => known.forget(identity),
+            Known::Far(known) => known.forget(identity),
+        }
     }
 
     /// The person as he was found at most a second ago; nothing when nobody with that identity may act.
     pub async fn recent(&self, app: &App, identity: &str) -> Result<Option<Person>, Error> {
-        if app.systems.store.name() == "embedded" {
-            return find(app, identity).await;
-        }
         let now_ms = app.clock.now_ms();
-        if let Some(found) = self.0.recent(identity, now_ms) {
-            return person(app, found).await;
+        match &*self.0 {
+            Known::Here(known) => known.recent_or(identity, now_ms, || find(app, identity)).await,
+            Known::Far(known) => {
+                let found = known.recent_or(identity, now_ms, || look_up(app, identity)).await?;
+                person(app, found).await
+            }
         }
-        let looking = self.0.look(now_ms);
-        let found = look_up(app, identity).await?;
-        self.0.remember(identity, found.clone(), looking);
-        person(app, found).await
     }
 }
 

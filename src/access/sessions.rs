@@ -102,17 +102,12 @@ impl Sessions {
     pub async fn stands(&self, app: &App, claims: &Claims) -> Result<bool, Error> {
         // Only a token of the provider's may be of no session: its own affair.
         let Some(id) = claims.session.as_deref() else { return Ok(claims.door == Door::Provider) };
-        let now_ms = app.clock.now_ms();
-        if let Some(stands) = self.standing.recent(id, now_ms) {
-            return Ok(stands);
-        }
-        let looking = self.standing.look(now_ms);
-        let stands = match claims.door {
-            Door::Ours => app.journal.sessions().get(id).await?.is_some(),
-            Door::Provider => !app.journal.sessions().refused(id).await?,
+        let sessions = app.journal.sessions();
+        let standing = async || match claims.door {
+            Door::Ours => sessions.get(id).await.map(|session| session.is_some()),
+            Door::Provider => sessions.refused(id).await.map(|refused| !refused),
         };
-        self.standing.remember(id, stands, looking);
-        Ok(stands)
+        Ok(self.standing.recent_or(id, app.clock.now_ms(), standing).await?)
     }
 }
 

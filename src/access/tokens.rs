@@ -17,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::ring::Ring;
-use super::{Permissions, people::People, provider::Provider};
+use super::{Permissions, provider::Provider};
 use crate::{
     clock::Clock,
     error::{self, Code, Error},
@@ -40,8 +40,6 @@ pub struct Tokens {
     provider: Option<Provider>,
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
-    /// Whom the tokens named lately.
-    pub people: People,
 }
 
 /// What our own tokens say of themselves.
@@ -126,7 +124,6 @@ impl Tokens {
             rotating: tokio::sync::Mutex::default(),
             provider,
             verified: Cache::new(REMEMBERED),
-            people: People::default(),
             settings,
             clock,
         })

@@ -22,6 +22,7 @@ use super::{Account, AuthUserId, Identity, Login, PasswordChange, Standing, Thei
 use crate::{
     clock::Clock,
     error::{self, Code, Error},
+    lately::Lately,
     outcome::{Failure, Outcome},
     state::{self, Collection, Document, Documents, Insert, Replace},
 };
@@ -30,6 +31,8 @@ pub struct Embedded {
     documents: Arc<dyn Documents>,
     identities: Arc<Collection>,
     hashing: Hashing,
+    /// Of our own tokens.
+    standing: Lately<Option<Standing>>,
     clock: Clock,
 }
 
@@ -54,7 +57,8 @@ impl Embedded {
         let identities = documents.define(collection).await?;
         let hashing =
             Hashing::start(concurrency, queue).map_err(|error| state::Error::Unavailable(error.to_string()))?;
-        Ok(Self { documents, identities, hashing, clock })
+        let standing = Lately::new(documents.commits());
+        Ok(Self { documents, identities, hashing, standing, clock })
     }
 
     /// Sets a password without knowing the old one and ends every session. Whether the account is there.
@@ -272,11 +276,8 @@ impl Identity for Embedded {
     }
 
     async fn standing(&self, id: &AuthUserId) -> Outcome<Option<Standing>> {
-        Ok(self.record(id).await?.map(|record| Standing {
-            enabled: record.enabled,
-            not_before_ms: record.not_before_ms,
-            must_change_password: record.must_change_password,
-        }))
+        let standing = async || Outcome::Ok(self.record(id).await?.map(|record| record.standing()));
+        self.standing.recent_or(id, self.clock.now_ms(), standing).await
     }
 
     async fn change_password(
@@ -338,6 +339,14 @@ struct Record {
 }
 
 impl Record {
+    fn standing(&self) -> Standing {
+        Standing {
+            enabled: self.enabled,
+            not_before_ms: self.not_before_ms,
+            must_change_password: self.must_change_password,
+        }
+    }
+
     fn new(account: &Account, password: Option<String>) -> Self {
         Self {
             username: account.username.clone(),

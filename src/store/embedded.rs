@@ -15,7 +15,7 @@ use crate::{
     error::{self, Code, Error},
     outcome::{Failure, Outcome},
     query::{Filter, Query},
-    state::{self, Collection, Document, Documents, Insert, Released, Replace},
+    state::{self, Collection, Commits, Document, Documents, Insert, Released, Replace},
     users::{Change, METADATA, Revision, State, User, UserId},
 };
 
@@ -163,6 +163,10 @@ impl Store for Embedded {
     async fn check(&self) -> Outcome<()> {
         self.documents.get(&self.users, "").await?;
         Ok(())
+    }
+
+    fn commits(&self) -> Option<Commits> {
+        self.documents.commits()
     }
 
     fn name(&self) -> &'static str {

@@ -27,7 +27,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &UserId, only_if: Preconditi
     let names = rules::names_to_remove(&user, &held);
     let asked = caller.asks("delete-user", "deleting user", Some(id), names.clone(), Answer::AfterPromises);
     let (id, by, caller) = (id.clone(), caller.origin.actor.clone(), caller.clone());
-    let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.tokens.people.clone());
+    let (systems, hard, people) = (app.systems.clone(), app.config.auth_hard_delete, app.people.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {

@@ -36,7 +36,7 @@ pub async fn expire(app: &App, id: &UserId) -> Result<(), Error> {
     let caller = Caller::inside("expiry", "system", app.clock.uuid().to_string());
     let names = vec![format!("user:{id}")];
     let asked = caller.asks("expire-user", "expiring user", Some(id), names, Answer::AtCommit);
-    let (id, by, people) = (id.clone(), caller.origin.actor, app.tokens.people.clone());
+    let (id, by, people) = (id.clone(), caller.origin.actor, app.people.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {

@@ -61,7 +61,7 @@ pub async fn update_if(
     let names = plan.check(&user).await?.names(&user);
 
     let asked = caller.asks("update-user", "updating user", Some(id), names.clone(), Answer::AtCommit);
-    let (id, by, people) = (id.clone(), caller.origin.actor.clone(), app.tokens.people.clone());
+    let (id, by, people) = (id.clone(), caller.origin.actor.clone(), app.people.clone());
 
     app.sagas
         .run(asked, async move |saga: &mut Saga| {

@@ -1,7 +1,10 @@
 //! The embedded provider: one namespace, passwords, fences, sessions.
 
 use super::*;
-use crate::{query::Query, state::sqlite::Sqlite};
+use crate::{
+    query::Query,
+    state::{Commits, sqlite::Sqlite},
+};
 
 struct World {
     _directory: tempfile::TempDir,
@@ -278,6 +281,10 @@ impl Counted {
 
 #[async_trait]
 impl Documents for Counted {
+    fn commits(&self) -> Option<Commits> {
+        self.state.commits()
+    }
+
     async fn define(&self, collection: Collection) -> Result<Arc<Collection>, state::Error> {
         self.state.define(collection).await
     }

@@ -15,11 +15,15 @@ use super::Sqlite;
 use crate::{
     clock::Clock,
     query::Query,
-    state::{Collection, Document, Documents, Error, Insert, Replace},
+    state::{Collection, Commits, Document, Documents, Error, Insert, Replace},
 };
 
 #[async_trait]
 impl Documents for Sqlite {
+    fn commits(&self) -> Option<Commits> {
+        Some(self.writer.commits())
+    }
+
     async fn define(&self, collection: Collection) -> Result<Arc<Collection>, Error> {
         let collection = Arc::new(collection);
         let defined = Arc::clone(&collection);

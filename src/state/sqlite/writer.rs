@@ -12,6 +12,7 @@ use rusqlite::{
 use tokio::sync::{oneshot, watch};
 
 use super::Error;
+use crate::state::Commits;
 
 /// How commits are made. Anything but the default is for comparing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +50,7 @@ const JOBS_BETWEEN_CHECKPOINTS: usize = 1000;
 pub struct Writer {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     fatal: watch::Receiver<Option<String>>,
+    commits: Commits,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -56,10 +58,12 @@ impl Writer {
     pub fn start(connection: Connection, writing: Writing) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
         let (sentence, fatal) = watch::channel(None);
+        let commits = Commits::default();
+        let counted = commits.clone();
         let thread = thread::Builder::new().name("state-writer".to_owned()).spawn(move || {
             // A panic in a job leaves the transaction's fate open, just as a failed commit does.
             let last = LastWord(sentence);
-            match serve(&connection, &waiting, writing) {
+            match serve(&connection, &waiting, writing, &counted) {
                 Ok(()) => drop(connection),
                 Err(why) => {
                     tracing::error!(%why, "a write of the state failed; nothing more is written");
@@ -67,7 +71,7 @@ impl Writer {
                 }
             }
         })?;
-        Ok(Self { jobs: Some(jobs), fatal, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), fatal, commits, thread: Some(thread) })
     }
 
     pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
@@ -92,6 +96,10 @@ impl Writer {
             // Closed in peace.
             std::future::pending().await
         }
+    }
+
+    pub fn commits(&self) -> Commits {
+        self.commits.clone()
     }
 
     fn ended(&self) -> Error {
@@ -122,7 +130,12 @@ impl Drop for LastWord {
 
 /// Until nobody can send any more (then the file is closed as clean as can be) or a sentence why nothing more may be
 /// written. Jobs that are dropped unanswered hear the same.
-fn serve(connection: &Connection, waiting: &mpsc::Receiver<Box<dyn Job>>, writing: Writing) -> Result<(), String> {
+fn serve(
+    connection: &Connection,
+    waiting: &mpsc::Receiver<Box<dyn Job>>,
+    writing: Writing,
+    commits: &Commits,
+) -> Result<(), String> {
     let synchronous = match writing.synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Off => "OFF",
@@ -137,7 +150,7 @@ fn serve(connection: &Connection, waiting: &mpsc::Receiver<Box<dyn Job>>, writin
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(most - 1));
         since_checkpoint += batch.len();
-        match transact(connection, &mut batch) {
+        match transact(connection, &mut batch, commits) {
             Ok(verdicts) => {
                 for (job, verdict) in batch.into_iter().zip(verdicts) {
                     job.answer(verdict);
@@ -171,7 +184,11 @@ enum Broken {
     Open(String),
 }
 
-fn transact(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<Vec<Result<(), Error>>, Broken> {
+fn transact(
+    connection: &Connection,
+    batch: &mut [Box<dyn Job>],
+    commits: &Commits,
+) -> Result<Vec<Result<(), Error>>, Broken> {
     let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
     run("BEGIN IMMEDIATE").map_err(|error| broken(connection, &error))?;
     let mut verdicts = Vec::with_capacity(batch.len());
@@ -187,8 +204,12 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<Vec<R
         }
         run("RELEASE job").map_err(|error| broken(connection, &error))?;
     }
-    run("COMMIT").map_err(|error| uncommitted(connection, &error))?;
-    Ok(verdicts)
+    commits.begins();
+    let committed = run("COMMIT").map_err(|error| uncommitted(connection, &error));
+    if !matches!(committed, Err(Broken::Open(_))) {
+        commits.ends();
+    }
+    committed.map(|_| verdicts)
 }
 
 /// Whatever a commit complains of may have come after the record that counts was written, and stays open. But for a full

@@ -20,7 +20,7 @@ use user_manager::{
     outcome::{Failure, Outcome},
     query::{Filter, Query},
     state::{
-        self, Grants, Mails, Timer, Timers,
+        self, Commits, Grants, Mails, Timer, Timers,
         mails::{Due, Limit, Mail},
     },
     store::{Landed, Store, Write},
@@ -315,6 +315,10 @@ impl Store for FaultyStore {
 
     async fn check(&self) -> Outcome<()> {
         self.inner.check().await
+    }
+
+    fn commits(&self) -> Option<Commits> {
+        self.inner.commits()
     }
 
     fn name(&self) -> &'static str {

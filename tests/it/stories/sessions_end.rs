@@ -1,6 +1,12 @@
 //! What ends a session, and who may.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -51,6 +57,40 @@ async fn whatever_shuts_a_person_out_ends_his_sessions() {
                 assert_eq!((reply.status, reply.code()), (401, "refresh-refused"), "unblocked");
                 logs_in(world, &pair.id, &email).await.next(world).await;
             }
+        }
+    })
+    .await;
+}
+
+/// What is remembered of callers is no older than the last commit: no request that begins after a block was answered gets in,
+/// however many ask meanwhile.
+#[tokio::test]
+async fn a_block_holds_for_the_very_next_request() {
+    const ROUNDS: usize = 20;
+    within(&[Place::Embedded], async |world| {
+        for round in 0..ROUNDS {
+            let pair = somebody(world, &format!("person-{round}@example.org")).await;
+            let (path, blocked) = (format!("/users/{}", pair.id), AtomicBool::new(false));
+            let asks = async || {
+                let asker = pair.asker(world);
+                let mut got_in = 0;
+                loop {
+                    let late = blocked.load(Ordering::SeqCst);
+                    match asker.get("/userinfo").await.status {
+                        200 if !late => got_in += 1,
+                        401 if late => return got_in,
+                        401 => {}
+                        status => panic!("{status}, and the block had been answered: {late}"),
+                    }
+                }
+            };
+            let block = async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                world.patch(&path, json!({ "$set": { "blocked": true } })).await.is(200);
+                blocked.store(true, Ordering::SeqCst);
+            };
+            let (one, other, third, ()) = tokio::join!(asks(), asks(), asks(), block);
+            assert!(one + other + third > 0, "nobody asked before the block");
         }
     })
     .await;
