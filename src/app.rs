@@ -28,7 +28,7 @@ use crate::{
     roles::Roles,
     saga::{Interrupted, Limits, Sagas},
     state::{
-        self, Journal, Keys,
+        self, Documents, Journal, Keys,
         sqlite::{
             self, Sqlite,
             journal::{self, SqliteJournal},
@@ -112,6 +112,7 @@ impl App {
             identity,
             grants: state.clone(),
             timers: state.clone(),
+            revocations: state.clone(),
             mails: Outbox::new(state.clone(), config.mail.per_identity, clock.clone()),
             expiry: config.expiry == Expiry::On,
             clock,
@@ -164,7 +165,7 @@ impl App {
             grace: config.token.refresh_grace,
         };
         let key = state.get_or_put(SESSIONS_KEY, random_key()?).await?;
-        let sessions = Sessions::new(&key, lengths, systems.clock.now_ms());
+        let sessions = Sessions::new(&key, lengths, systems.clock.now_ms(), state.commits());
         let key = state.get_or_put(THROTTLE_KEY, random_key()?).await?;
         let throttle = Throttle::new(state.clone(), systems.clock.clone(), &key, &config.login);
         Ok(Self {

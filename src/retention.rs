@@ -49,6 +49,7 @@ pub async fn forget(app: &App) -> Result<bool, Error> {
     };
     let more = app.journal.ledger().forget(older).await?;
     let more = app.systems.mails.forget(older.settled_before_ms, BATCH).await? || more;
+    let more = app.systems.revocations.forget(now_ms, BATCH).await? || more;
     let more = app.throttle.forget(now_ms, BATCH).await? || more;
     Ok(app.journal.sessions().forget(older.settled_before_ms, BATCH).await? || more)
 }

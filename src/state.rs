@@ -6,6 +6,7 @@ pub mod failures;
 pub mod journal;
 pub mod ledger;
 pub mod mails;
+pub mod revocations;
 pub mod sessions;
 pub mod sqlite;
 
@@ -13,6 +14,7 @@ pub use failures::Failures;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use mails::Mails;
+pub use revocations::Revocations;
 pub use sessions::SessionStore;
 
 use std::{

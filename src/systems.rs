@@ -11,10 +11,14 @@ use crate::{
     outcome::{Failure, Outcome},
     query::{Filter, Query},
     roles::Roles,
-    state::{Grants, Timer, Timers},
+    state::{Grants, Revocations, Timer, Timers},
     store::{Collection, Store},
     users::{User, UserId},
 };
+
+/// For so long it is remembered which tokens and sessions of a provider were ended here: longer than it lets one live, also
+/// where it could not be told.
+pub const REVOKED_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[derive(Clone)]
 pub struct Systems {
@@ -25,6 +29,7 @@ pub struct Systems {
     pub identity: Arc<dyn Identity>,
     pub grants: Arc<dyn Grants>,
     pub timers: Arc<dyn Timers>,
+    pub revocations: Arc<dyn Revocations>,
     pub mails: Outbox,
     /// Whether a date that has come blocks (`EXPIRY`).
     pub expiry: bool,
@@ -39,6 +44,19 @@ impl Systems {
     /// Milliseconds since 1970: whose date has come by then is blocked.
     pub fn expired_until_ms(&self) -> i64 {
         if self.expiry { self.clock.now_ms() } else { i64::MIN }
+    }
+
+    /// Whatever the provider has issued to that identity before now counts no more: for whoever is let in again, before he is.
+    /// While he was shut out he was given nothing, so it takes away nothing that he has a right to. A provider whose tokens
+    /// are ours remembers it himself.
+    pub async fn revoke_tokens(&self, identity: &AuthUserId) -> Outcome<()> {
+        if self.identity.issuer().is_none() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        // Tokens tell whole seconds.
+        let before_ms = now_ms - now_ms.rem_euclid(1000);
+        Ok(self.revocations.revoke(identity, before_ms, now_ms.saturating_add(REVOKED_MS)).await?)
     }
 
     /// Where that collection lies; there may be no catalogue of roles.

@@ -161,8 +161,8 @@ async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
         }
     };
     let mails = Outbox::new(state.clone(), config.mail.per_identity, clock.clone());
-    let (grants, timers) = (state.clone(), state.clone());
-    Systems { store: users, groups, roles, identity, grants, timers, mails, expiry: true, clock }
+    let (grants, timers, revocations) = (state.clone(), state.clone(), state.clone());
+    Systems { store: users, groups, roles, identity, grants, timers, revocations, mails, expiry: true, clock }
 }
 
 async fn create(app: Arc<App>) -> UserId {

@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Error},
     identity::AuthUserId,
     lately::Lately,
-    state::{journal::Origin, ledger::NewEvent, sessions::Which},
+    state::{Commits, journal::Origin, ledger::NewEvent, sessions::Which},
 };
 
 /// By which kind of request a session is opened and refreshed.
@@ -87,19 +87,35 @@ pub struct Sessions {
     started_ms: i64,
     /// Whether a session stood, by its id.
     standing: Lately<bool>,
+    /// From when on an identity's tokens count, where they are the provider's.
+    revoked: Lately<Option<i64>>,
     /// Refreshes that the provider is asked for, or was.
     flights: Flights,
 }
 
 impl Sessions {
-    /// `key` is one of the state's.
-    pub fn new(key: &[u8], lengths: Lengths, started_ms: i64) -> Self {
-        let maker = Maker::new(key);
-        Self { maker, lengths, started_ms, standing: Lately::default(), flights: Flights::default() }
+    /// `key` is one of the state's, and `commits` are those of the state.
+    pub fn new(key: &[u8], lengths: Lengths, started_ms: i64, commits: Option<Commits>) -> Self {
+        Self {
+            maker: Maker::new(key),
+            lengths,
+            started_ms,
+            standing: Lately::default(),
+            revoked: Lately::new(commits),
+            flights: Flights::default(),
+        }
     }
 
-    /// Whether the session of that token has not been ended: as it was at most a second ago, where another process did it.
+    /// Whether neither the token nor its session has been ended: as it was at most a second ago, where another process did it.
     pub async fn stands(&self, app: &App, claims: &Claims) -> Result<bool, Error> {
+        if claims.door == Door::Provider {
+            let revocations = &app.systems.revocations;
+            let before = async || revocations.before(&claims.subject).await;
+            let before = self.revoked.recent_or(&claims.subject, app.clock.now_ms(), before).await?;
+            if before.is_some_and(|before_ms| claims.issued_ms < before_ms) {
+                return Ok(false);
+            }
+        }
         // Only a token of the provider's may be of no session: its own affair.
         let Some(id) = claims.session.as_deref() else { return Ok(claims.door == Door::Provider) };
         let sessions = app.journal.sessions();

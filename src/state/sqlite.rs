@@ -13,6 +13,7 @@ pub mod lock;
 mod mails;
 mod migrations;
 mod readers;
+mod revocations;
 mod timers;
 mod writer;
 

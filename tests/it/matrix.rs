@@ -574,6 +574,7 @@ impl World {
             identity: Arc::new(FaultyIdentity { inner: identity, script: script.clone() }),
             grants: Arc::new(FaultyGrants { inner: state.clone(), script: script.clone() }),
             timers: Arc::new(FaultyTimers { inner: state.clone(), script: script.clone() }),
+            revocations: state.clone(),
             mails: Outbox::new(
                 Arc::new(FaultyMails { inner: state.clone(), script: script.clone() }),
                 self.config.mail.per_identity,

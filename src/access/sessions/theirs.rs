@@ -24,11 +24,8 @@ use crate::{
     identity::{AuthUserId, Login, TheirSession},
     outcome::{Failure, Outcome},
     state::{ledger::NewEvent, sessions::Digest},
+    systems::REVOKED_MS,
 };
-
-/// Of a session that was ended here, tokens are refused for so long: longer than the provider keeps one of which it was not
-/// told that it ended.
-const REFUSED_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 /// What the provider answers to one token.
 type Flight = Arc<OnceCell<Outcome<Login>>>;
@@ -125,7 +122,7 @@ pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
 
 /// Here first: what is refused here is refused, whatever becomes of the calls; and to ask again is to tell the provider again.
 pub async fn end(app: &App, ids: &[String], event: NewEvent) -> Result<(), Error> {
-    let until_ms = app.clock.now_ms().saturating_add(REFUSED_MS);
+    let until_ms = app.clock.now_ms().saturating_add(REVOKED_MS);
     app.journal.sessions().refuse(ids.to_vec(), until_ms, event).await?;
     ids.iter().for_each(|id| app.sessions.standing.forget(id));
     let mut first = Ok(());

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_sessions.sql"),
     include_str!("migrations/0006_mails.sql"),
     include_str!("migrations/0007_failures.sql"),
+    include_str!("migrations/0008_revocations.sql"),
 ];
 
 /// `usrm`, in the header of the file: ours and nobody else's.

@@ -71,6 +71,9 @@ impl Step for ChangeIdentity {
     }
 
     async fn run(&self, to: &Systems) -> Outcome<()> {
+        if self.to.enabled && !self.from.enabled {
+            to.revoke_tokens(&self.id).await?;
+        }
         to.identity.change(&self.id, &self.from, &self.to).await
     }
 

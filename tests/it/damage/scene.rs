@@ -225,6 +225,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
             identity,
             grants: state.clone(),
             timers: state.clone(),
+            revocations: state.clone(),
             mails,
             expiry: true,
             clock: hand.clock(),
