@@ -4,6 +4,7 @@
 
 mod api;
 mod bad_input;
+mod browser;
 mod calls;
 mod command_line;
 mod crud_service;

@@ -220,6 +220,11 @@ impl World {
         Asker::nobody(self.address)
     }
 
+    /// Where a browser finds that.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Somebody new who holds these permissions and no other.
     pub async fn caller(&self, permissions: &[&str]) -> Asker {
         let number = self.callers.fetch_add(1, Ordering::SeqCst) + 1;
