@@ -279,8 +279,8 @@ fn token_call(realm: &str, form: Vec<(&'static str, SecretString)>) -> Call {
     Call::new(Method::POST, "/realms/:realm/protocol/openid-connect/token", &[realm]).body(Body::Form(form))
 }
 
-/// Whether a 404 speaks of the person: Keycloak says so in its own words, and otherwise it is the realm that is missing, or
-/// something in between that answers.
+/// Whether a 404 speaks of what was asked for: Keycloak says so in its own words, and otherwise it is the realm that is missing,
+/// or something in between that answers.
 fn nobody(error: &remote::Error) -> bool {
     error.status() == Some(404) && Refusal::of(error).names_nobody()
 }

@@ -41,7 +41,7 @@ pub async fn of(admin: &Admin, id: &str) -> Outcome<Vec<TheirSession>> {
 pub async fn end(admin: &Admin, session: &str) -> Outcome<()> {
     match admin.send(Asked::new(Method::DELETE, "/sessions/:sid", &[session])).await {
         Ok(_) => Ok(()),
-        Err(Miss::Call(error)) if error.status() == Some(404) => Ok(()),
+        Err(Miss::Call(error)) if nobody(&error) => Ok(()),
         Err(miss) => Err(miss.failure()),
     }
 }
