@@ -83,7 +83,7 @@ impl Keycloak {
             // Wrong, unknown, locked, disabled, not fully set up, a session that has ended: 400, before Keycloak 20 some of
             // them 401.
             Err(error) if Refusal::of(&error).is("invalid_grant") => Ok(Login::Refused),
-            Err(error) => Err(error.failure()),
+            Err(error) => Err(failed(&error)),
         }
     }
 
@@ -215,7 +215,7 @@ impl Identity for Keycloak {
             Ok(_) => Ok(()),
             // Not one of its tokens, or not of our client: nothing that we could end.
             Err(error) if error.status() == Some(400) => Ok(()),
-            Err(error) => Err(error.failure()),
+            Err(error) => Err(failed(&error)),
         }
     }
 
@@ -279,8 +279,14 @@ fn token_call(realm: &str, form: Vec<(&'static str, SecretString)>) -> Call {
     Call::new(Method::POST, "/realms/:realm/protocol/openid-connect/token", &[realm]).body(Body::Form(form))
 }
 
-/// Whether a 404 speaks of what was asked for: Keycloak says so in its own words, and otherwise it is the realm that is missing,
-/// or something in between that answers.
+/// Of a call in which no name can be taken. Keycloak itself refuses none of them with a conflict: whoever did does not say
+/// whether it was carried out.
+fn failed(error: &remote::Error) -> Failure {
+    if error.status() == Some(409) { error.unknown() } else { error.failure() }
+}
+
+/// Whether a 404 speaks of what was asked for: Keycloak says so in its own words, and otherwise it is the realm that is
+/// missing, or something in between that answers.
 fn nobody(error: &remote::Error) -> bool {
     error.status() == Some(404) && Refusal::of(error).names_nobody()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     admin::{Admin, Asked, Miss},
-    nobody,
+    failed, nobody,
     refusal::Refusal,
 };
 use crate::{config::KeycloakMail, outcome::Outcome};
@@ -24,6 +24,7 @@ pub async fn link(admin: &Admin, mail: &KeycloakMail, id: &str) -> Outcome<bool>
         Err(Miss::Call(error)) if error.status() == Some(400) && Refusal::of(&error).nobody_to_mail() => Ok(false),
         // It answers when the mail server has: this one was not sent.
         Err(Miss::Call(error)) if Refusal::of(&error).mail() && !error.unsure() => Err(error.not_done()),
-        Err(miss) => Err(miss.failure()),
+        Err(Miss::Call(error)) => Err(failed(&error)),
+        Err(miss @ Miss::NoToken(_)) => Err(miss.failure()),
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     admin::{Admin, Asked, Miss},
-    nobody,
+    failed, nobody,
 };
 use crate::{identity::TheirSession, outcome::Outcome};
 
@@ -42,6 +42,7 @@ pub async fn end(admin: &Admin, session: &str) -> Outcome<()> {
     match admin.send(Asked::new(Method::DELETE, "/sessions/:sid", &[session])).await {
         Ok(_) => Ok(()),
         Err(Miss::Call(error)) if nobody(&error) => Ok(()),
-        Err(miss) => Err(miss.failure()),
+        Err(Miss::Call(error)) => Err(failed(&error)),
+        Err(miss @ Miss::NoToken(_)) => Err(miss.failure()),
     }
 }
