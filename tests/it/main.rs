@@ -17,6 +17,7 @@ mod memory;
 mod moments;
 mod plane_d;
 mod plane_d_identity;
+mod plane_d_sessions;
 mod plane_d_store;
 mod plane_k;
 mod plane_s;

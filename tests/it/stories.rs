@@ -24,7 +24,7 @@ mod refused;
 mod registered;
 mod role_catalogue;
 mod rows;
-mod sessions;
+pub mod sessions;
 mod sessions_end;
 mod states;
 mod takeover;

@@ -36,6 +36,12 @@ impl Pair {
         world.nobody().holding(&self.id, &self.access)
     }
 
+    /// `sid` of the access token.
+    pub fn session(&self) -> String {
+        let payload = URL_SAFE_NO_PAD.decode(self.access.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&payload).unwrap()["sid"].as_str().unwrap().to_owned()
+    }
+
     pub async fn refreshes(&self, world: &World) -> Reply {
         self.asker(world).post("/refreshtoken", json!({ "refreshToken": self.refresh })).await
     }

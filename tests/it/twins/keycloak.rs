@@ -145,6 +145,20 @@ impl Keycloak {
         self.issued.clear();
     }
 
+    /// The same for those of one client alone.
+    pub fn forget_tokens_of(&mut self, client: &str) {
+        self.issued.retain(|_, issued| issued.client != client);
+    }
+
+    /// Whether a refresh token would bring new ones.
+    pub fn is_good(&self, token: &str) -> bool {
+        self.refresh_tokens.get(token).is_some_and(|known| {
+            let person = self.people.get(&known.person);
+            let stands = person.is_some_and(|person| person.enabled && person.sessions.contains(&known.session));
+            stands && !(self.rotates && known.used)
+        })
+    }
+
     /// Somebody who was there before us.
     pub fn stands(&mut self, id: &str, person: Person) {
         let created_ms = self.clock.now_ms();
