@@ -1,9 +1,9 @@
 //! The caller, and what he may do.
 
 pub mod gate;
+mod issuer;
 pub mod login;
 pub mod people;
-mod provider;
 pub mod sessions;
 pub mod throttle;
 pub mod tokens;
@@ -11,6 +11,7 @@ pub mod userinfo;
 
 use std::sync::{Arc, OnceLock};
 
+use self::tokens::Door;
 use crate::{
     error::{Code, Error},
     identity::AuthUserId,
@@ -30,8 +31,8 @@ pub struct Caller {
     /// The caller's own user and identity, where he is a person.
     pub user: Option<UserId>,
     pub identity: Option<AuthUserId>,
-    /// The session in which he asks, where he asks in one.
-    pub session: Option<String>,
+    /// The session in which he asks, where he asks in one, and who keeps it.
+    pub session: Option<(Door, String)>,
     pub permissions: Permissions,
     /// ANDed to every read and to the first read of every change.
     pub rows: Filter,

@@ -13,7 +13,7 @@ use crate::{
         people::People,
         sessions::{Lengths, Sessions},
         throttle::Throttle,
-        tokens::{self, Tokens},
+        tokens::{self, Others, Tokens},
     },
     clock::Clock,
     config::{self, Config, Expiry},
@@ -151,8 +151,11 @@ impl App {
             audience: config.token.audience.clone(),
             ttl: config.token.access_ttl,
             session: config.token.refresh_idle,
+            skew: config.token.clock_skew,
         };
-        let tokens = Tokens::open(state.as_ref(), systems.identity.clone(), systems.clock.clone(), settings).await;
+        let others = Others::of(systems.identity.clone(), &config.token, &config.calls, &systems.clock);
+        let others = others.map_err(OpenError::Driver)?;
+        let tokens = Tokens::open(state.as_ref(), others, systems.clock.clone(), settings).await;
         let limits = Limits {
             answer_within: config.answer_within,
             names_wait: config.names_wait,

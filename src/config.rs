@@ -11,8 +11,10 @@ mod values;
 use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
+use serde::Deserialize;
 use url::Url;
 
 use settings::setting;
@@ -196,6 +198,32 @@ pub struct Token {
     pub refresh_idle: Duration,
     pub session_max: Duration,
     pub refresh_grace: Duration,
+    /// Whose tokens count beside those of the identity provider.
+    pub issuers: Vec<ForeignIssuer>,
+    /// By how much the clock of whoever else made a token may differ from ours.
+    pub clock_skew: Duration,
+    /// Of a foreign token: what its holder may, in the place of his roles.
+    pub permissions_claim: Option<String>,
+}
+
+/// An issuer of access tokens that is no identity provider of ours. One of `TOKEN_ISSUERS`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignIssuer {
+    /// `iss` of its tokens, to the letter.
+    pub issuer: String,
+    /// Its JSON Web Key Set.
+    pub jwks: Url,
+    /// Stands in `aud` of what is meant for us.
+    pub audience: String,
+    pub algorithms: Vec<Algorithm>,
+    /// The claim that is the `authUserId`.
+    #[serde(rename = "identityClaim", default = "sub")]
+    pub identity_claim: String,
+}
+
+fn sub() -> String {
+    "sub".to_owned()
 }
 
 /// Failed logins.

@@ -151,17 +151,21 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         cookie::same_origin(app, &parts.method, &parts.headers)?;
         let (session, person) = ours::seen(app, Way::Cookie, &cookie).await?.ok_or_else(revoked)?;
         good_for::<D>(app, &session.identity, session.began_ms).await?;
-        return Ok(known(arrival, "cookie", session.identity, Some(session.id), person));
+        return Ok(known(arrival, "cookie", session.identity, Some((Door::Ours, session.id)), person));
     }
     let claims = app.tokens.verify(bearer(&parts.headers)?).await?;
-    if claims.door == Door::Ours {
+    if claims.door != Door::Provider {
         good_for::<D>(app, &claims.subject, claims.issued_ms).await?;
     }
     if !app.sessions.stands(app, &claims).await? {
         return Err(revoked());
     }
-    let person = app.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
-    Ok(known(arrival, "token", claims.subject.clone(), claims.session.clone(), person))
+    let mut person = app.people.recent(app, &claims.subject).await?.ok_or_else(revoked)?;
+    if let Some(permissions) = &claims.permissions {
+        person.permissions = permissions.clone();
+    }
+    let session = claims.session.clone().map(|id| (claims.door, id));
+    Ok(known(arrival, "token", claims.subject.clone(), session, person))
 }
 
 /// Whether an identity of ours may act here, that has shown at that time who it is.
@@ -177,7 +181,7 @@ async fn good_for<D: Demand>(app: &App, identity: &AuthUserId, shown_ms: i64) ->
     Ok(())
 }
 
-fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<String>, person: Person) -> Caller {
+fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<(Door, String)>, person: Person) -> Caller {
     Caller {
         origin: arrival.origin(person.user.as_str(), by),
         user: Some(person.user),

@@ -7,7 +7,7 @@ mod theirs;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use self::{refresh_token::Maker, theirs::Flights};
 use super::{
@@ -108,7 +108,7 @@ impl Sessions {
 
     /// Whether neither the token nor its session has been ended: as it was at most a second ago, where another process did it.
     pub async fn stands(&self, app: &App, claims: &Claims) -> Result<bool, Error> {
-        if claims.door == Door::Provider {
+        if claims.door != Door::Ours {
             let revocations = &app.systems.revocations;
             let before = async || revocations.before(&claims.subject).await;
             let before = self.revoked.recent_or(&claims.subject, app.clock.now_ms(), before).await?;
@@ -117,11 +117,11 @@ impl Sessions {
             }
         }
         // Only a token of the provider's may be of no session: its own affair.
-        let Some(id) = claims.session.as_deref() else { return Ok(claims.door == Door::Provider) };
+        let Some(id) = claims.session.as_deref() else { return Ok(claims.door != Door::Ours) };
         let sessions = app.journal.sessions();
         let standing = async || match claims.door {
             Door::Ours => sessions.get(id).await.map(|session| session.is_some()),
-            Door::Provider => sessions.refused(id).await.map(|refused| !refused),
+            Door::Provider | Door::Foreign(_) => sessions.refused(id).await.map(|refused| !refused),
         };
         Ok(self.standing.recent_or(id, app.clock.now_ms(), standing).await?)
     }
@@ -148,8 +148,13 @@ pub async fn refresh(
     refreshed.map_err(|error| error.doing("refreshing token"))
 }
 
-/// Ends the session of that refresh token, whoever asks (RFC 7009 2.1). What is none is nothing to end.
+/// Ends the session of that token, whoever asks (RFC 7009 2.1). What is none is nothing to end.
 pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Result<(), Error> {
+    if let Ok(claims) = app.tokens.verify(token.expose_secret()).await
+        && let (Door::Foreign(_), Some(session)) = (claims.door, claims.session.clone())
+    {
+        return theirs::refuse(app, &[session], left(app, arrival, &claims.subject, "token").await?).await;
+    }
     match app.tokens.are_ours() {
         true => ours::revoke(app, arrival, token).await,
         false => theirs::revoke(app, arrival, token).await,
@@ -158,9 +163,13 @@ pub async fn revoke(app: &App, arrival: &Arrival, token: &SecretString) -> Resul
 
 /// Ends the one in which the caller asks.
 pub async fn log_out(app: &App, caller: &Caller) -> Result<(), Error> {
-    let (Some(identity), Some(id)) = (caller.identity.clone(), caller.session.clone()) else { return Ok(()) };
+    let (Some(identity), Some((door, id))) = (caller.identity.clone(), caller.session.clone()) else { return Ok(()) };
     let event = told(caller, "log-out", caller.origin.actor.clone());
-    end_one(app, identity, id, event).await.map(drop)
+    match door {
+        // Whoever keeps it is not told: it is refused here.
+        Door::Foreign(_) => theirs::refuse(app, &[id], event).await,
+        Door::Ours | Door::Provider => end_one(app, identity, id, event).await.map(drop),
+    }
 }
 
 /// Those of an identity that can still be used, the oldest first.

@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, decode, decode_header,
+    Algorithm, DecodingKey, Header, Validation, crypto::aws_lc::DEFAULT_PROVIDER, dangerous::insecure_decode_claims,
+    decode, decode_header,
 };
 use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,9 +18,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::ring::Ring;
-use super::{Permissions, provider::Provider};
+use super::{Permissions, issuer::Issuer};
 use crate::{
-    clock::Clock,
+    clock::{Clock, milliseconds},
+    config::{self, Calls},
     error::{self, Code, Error},
     identity::Identity,
     state::Keys,
@@ -37,7 +39,9 @@ pub struct Tokens {
     ring: ArcSwap<Ring>,
     /// One rotation at a time: what signs is what was stored last.
     rotating: tokio::sync::Mutex<()>,
-    provider: Option<Provider>,
+    provider: Option<Issuer>,
+    /// In the order of the settings.
+    foreign: Vec<Issuer>,
     /// By SHA-256 of the token. Only that the signature is right is remembered: the time is always asked anew.
     verified: Cache<[u8; 32], Arc<Claims>>,
 }
@@ -53,6 +57,39 @@ pub struct Settings {
     pub ttl: Duration,
     /// `REFRESH_IDLE`
     pub session: Duration,
+    /// `CLOCK_SKEW`: by how much the clock of whoever else made a token may differ from ours.
+    pub skew: Duration,
+}
+
+/// Whose tokens count beside ours.
+#[derive(Default)]
+pub struct Others {
+    provider: Option<Issuer>,
+    foreign: Vec<Issuer>,
+}
+
+impl Others {
+    /// The identity provider, where he makes tokens, and those which the settings name. Refused, with a sentence, when
+    /// `CA_FILE` cannot be used.
+    pub fn of(
+        identity: Arc<dyn Identity>,
+        trusted: &config::Token,
+        calls: &Calls,
+        clock: &Clock,
+    ) -> Result<Self, String> {
+        let claim = trusted.permissions_claim.as_deref();
+        let foreign = trusted.issuers.iter().enumerate();
+        let foreign = foreign.map(|(n, settings)| Issuer::foreign(n, settings, claim, calls, clock.clone()));
+        let foreign: Vec<Issuer> = foreign.collect::<Result<_, _>>()?;
+        let provider = Issuer::provider(identity, clock.clone());
+        let twice = foreign.iter().find(|foreign| provider.as_ref().is_some_and(|own| own.name() == foreign.name()));
+        match twice {
+            Some(issuer) => {
+                Err(format!("TOKEN_ISSUERS: {} is the identity provider, whose tokens count already", issuer.name()))
+            }
+            None => Ok(Self { provider, foreign }),
+        }
+    }
 }
 
 /// Whom a verified token names, and from when until when.
@@ -63,6 +100,8 @@ pub struct Claims {
     /// In which it was made; a token of the provider may have none.
     pub session: Option<String>,
     pub door: Door,
+    /// What the token itself says that he may, where that counts.
+    pub permissions: Option<Permissions>,
     /// Milliseconds since 1970.
     pub issued_ms: i64,
     pub not_before_ms: i64,
@@ -75,6 +114,8 @@ pub enum Door {
     Ours,
     /// The identity provider, which alone knows whether the session still lives.
     Provider,
+    /// The nth of those which the settings trust besides; he keeps his sessions, and is not asked about them.
+    Foreign(usize),
 }
 
 /// For whom and in which session a token is made. Times in milliseconds since 1970.
@@ -102,27 +143,13 @@ pub struct Issued {
 
 impl Tokens {
     /// The signing key is made at the very first start and kept in the state.
-    pub async fn open(
-        keys: &dyn Keys,
-        identity: Arc<dyn Identity>,
-        clock: Clock,
-        settings: Settings,
-    ) -> Result<Self, Error> {
-        let provider = Provider::of(identity, clock.clone());
-        Self::with(keys, provider, clock, settings).await
-    }
-
-    async fn with(
-        keys: &dyn Keys,
-        provider: Option<Provider>,
-        clock: Clock,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub async fn open(keys: &dyn Keys, others: Others, clock: Clock, settings: Settings) -> Result<Self, Error> {
         install_cryptography();
         Ok(Self {
             ring: ArcSwap::from_pointee(Ring::open(keys).await?),
             rotating: tokio::sync::Mutex::default(),
-            provider,
+            provider: others.provider,
+            foreign: others.foreign,
             verified: Cache::new(REMEMBERED),
             settings,
             clock,
@@ -160,7 +187,7 @@ impl Tokens {
     /// `token-invalid`, not which of all that must hold; `token-expired`; what kept us from the provider's keys.
     pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Error> {
         let claims = self.verify_expired(token).await?;
-        if self.clock.now_ms() >= claims.expires_ms.saturating_add(skew_ms(claims.door)) {
+        if self.clock.now_ms() >= claims.expires_ms.saturating_add(self.skew_ms(claims.door)) {
             return Err(Error::new(Code::TokenExpired, "The token has expired"));
         }
         Ok(claims)
@@ -188,7 +215,7 @@ impl Tokens {
                 claims
             }
         };
-        if self.clock.now_ms() < claims.not_before_ms.saturating_sub(skew_ms(claims.door)) {
+        if self.clock.now_ms() < claims.not_before_ms.saturating_sub(self.skew_ms(claims.door)) {
             return Err(invalid());
         }
         Ok(claims)
@@ -213,11 +240,19 @@ impl Tokens {
         Ok(())
     }
 
-    /// A provider withdraws keys, and with them whatever they have signed. Ours stay until their last token has ended.
+    /// Others withdraw keys, and with them whatever they have signed. Ours stay until their last token has ended.
     async fn key_stands(&self, token: &str, door: Door) -> Result<(), Error> {
-        match (&self.provider, door) {
-            (Some(provider), Door::Provider) => provider.knows(&decode_header(token).map_err(|_| invalid())?).await,
-            (None, Door::Provider) | (_, Door::Ours) => Ok(()),
+        match self.issuer(door) {
+            Some(issuer) => issuer.knows(&decode_header(token).map_err(|_| invalid())?).await,
+            None => Ok(()),
+        }
+    }
+
+    fn issuer(&self, door: Door) -> Option<&Issuer> {
+        match door {
+            Door::Ours => None,
+            Door::Provider => self.provider.as_ref(),
+            Door::Foreign(n) => self.foreign.get(n),
         }
     }
 
@@ -227,11 +262,20 @@ impl Tokens {
         if header.crit.is_some() {
             return Err(invalid());
         }
+        // Only to know who is to be asked: whether it is true is seen by his keys.
+        let named: Named = insecure_decode_claims(token).map_err(|_| invalid())?;
+        if let Some(issuer) = self.provider.iter().chain(&self.foreign).find(|issuer| issuer.name() == named.iss) {
+            return issuer.verify(token, &header).await;
+        }
         match &self.provider {
             // Then we make none, and whether the person of an old one still stands nobody could say.
-            Some(provider) => provider.verify(token, &header).await,
+            Some(_) => Err(invalid()),
             None => self.verify_ours(token, &header),
         }
+    }
+
+    fn skew_ms(&self, door: Door) -> i64 {
+        if door == Door::Ours { 0 } else { milliseconds(self.settings.skew) }
     }
 
     fn verify_ours(&self, token: &str, header: &Header) -> Result<Claims, Error> {
@@ -249,18 +293,11 @@ impl Tokens {
             subject: claims.sub,
             session: Some(claims.sid),
             door: Door::Ours,
+            permissions: None,
             issued_ms,
             not_before_ms: claims.nbf * 1000,
             expires_ms: claims.exp * 1000,
         })
-    }
-}
-
-/// By how much the clock of whoever made the token may differ from ours.
-fn skew_ms(door: Door) -> i64 {
-    match door {
-        Door::Ours => 0,
-        Door::Provider => super::provider::SKEW_MS,
     }
 }
 
@@ -283,6 +320,11 @@ pub(super) fn checked<C: DeserializeOwned>(token: &str, key: &DecodingKey, algor
 /// One sentence for all that can be wrong, so that nobody learns which.
 pub(super) fn invalid() -> Error {
     Error::new(Code::TokenInvalid, "The token is not valid here")
+}
+
+#[derive(Deserialize)]
+struct Named {
+    iss: String,
 }
 
 #[derive(Serialize, Deserialize)]

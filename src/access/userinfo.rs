@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::Caller;
+use super::{Caller, tokens::Door};
 use crate::{
     app::App,
     config::Userinfo,
@@ -19,7 +19,11 @@ pub async fn tell(app: &App, caller: &Caller, token: Option<&SecretString>) -> R
     let told = |error: Error| error.doing("reading userinfo");
     let Userinfo { user_id_claim, properties } = &app.config.userinfo;
     let identity = caller.identity.as_ref().ok_or_else(not_logged)?;
+    // The token of another issuer says nothing to the provider, and must not be shown to him.
+    let foreign = matches!(caller.session, Some((Door::Foreign(_), _)));
+    let token = token.filter(|_| !foreign);
     let claims = app.systems.identity.claims(identity, token).await.map_err(|failure| told(failure.into_error()))?;
+    let claims = claims.or_else(|| foreign.then(|| Map::from_iter([(user_id_claim.clone(), identity.clone().into())])));
     let claims = claims.ok_or_else(|| Error::new(Code::TokenRevoked, "The token is no longer good"))?;
     let named = claims.get(user_id_claim).and_then(Value::as_str).ok_or_else(not_logged)?;
     let found = app.systems.store.find(&[("authUserId", named)]).await;

@@ -34,7 +34,6 @@ const fn later(name: &'static str, part: &'static str, kind: Kind) -> Later {
 use Kind::{Driver, LookInto, NotNeeded, Size, Switch};
 
 const FIT: &str = "gateway mode and fitness to run";
-const SESSIONS: &str = "sessions and mails";
 const REAL: &str = "further real systems";
 const BULK: &str = "jobs";
 const CONSISTENCY: &str = "reconciliation";
@@ -96,9 +95,6 @@ pub const LATER: &[Later] = &[
     later("BACKOFFICE_HEADER_KEY", FIT, Driver("gateway mode")),
     later("ADDITIONAL_HEADERS_TO_PROXY", REAL, Switch("")),
 
-    later("TOKEN_ISSUERS", SESSIONS, Switch("")),
-    later("CLOCK_SKEW", SESSIONS, Size),
-    later("PERMISSIONS_CLAIM", SESSIONS, Switch("")),
 
     later("MAX_IN_FLIGHT", FIT, Size),
 

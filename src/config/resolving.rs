@@ -126,6 +126,9 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
             idle: raw.refresh_idle,
             most: raw.session_max,
             grace: raw.refresh_grace,
+            issuers: raw.token_issuers,
+            skew: raw.clock_skew,
+            permissions_claim: raw.permissions_claim,
         },
     );
     let session_cookie = session_cookie(r, &http, &identity, raw.session_cookie, raw.session_cookie_name);
@@ -461,14 +464,18 @@ struct RawToken {
     idle: Option<String>,
     most: Option<String>,
     grace: Option<String>,
+    issuers: Option<String>,
+    skew: Option<String>,
+    permissions_claim: Option<String>,
 }
 
 fn token(r: &mut Reading, http: &Result<Http, Noted>, raw: RawToken) -> Result<Token, Noted> {
-    let issuer = r.optional("TOKEN_ISSUER", raw.issuer, values::text, || match http {
+    let address = || match http {
         Ok(Http { public_url: Some(url), .. }) => without_closing_slash(url),
         Ok(Http { host, port, .. }) => format!("http://{}", SocketAddr::new(*host, *port)),
         Err(Noted) => unset(),
-    });
+    };
+    let issuer = r.optional("TOKEN_ISSUER", raw.issuer, values::text, address);
     let audience = r.read("TOKEN_AUDIENCE", raw.audience, values::text);
     let access_ttl = r.read("ACCESS_TOKEN_TTL", raw.access_ttl, values::access_token_ttl);
     let refresh_idle = r.read("REFRESH_IDLE", raw.idle, values::some_time);
@@ -486,7 +493,24 @@ fn token(r: &mut Reading, http: &Result<Http, Noted>, raw: RawToken) -> Result<T
             r.noted::<()>(Mistake::wrong(long, format!("it is shorter than {short}"), format!("at least {short}")))?;
         }
     }
+    let issuers = r.optional("TOKEN_ISSUERS", raw.issuers, values::issuers, unset).map(Option::unwrap_or_default);
+    let clock_skew = r.read("CLOCK_SKEW", raw.skew, values::clock_skew);
+    let permissions_claim = r.optional("PERMISSIONS_CLAIM", raw.permissions_claim, values::text, unset);
+    let ours = issuer.clone().map(|issuer| issuer.unwrap_or_else(address)).ok();
+    if let Ok(issuers) = &issuers
+        && issuers.iter().any(|foreign| Some(&foreign.issuer) == ours.as_ref())
+    {
+        let sentence = "one of them is TOKEN_ISSUER, which is ours";
+        r.noted::<()>(Mistake::wrong("TOKEN_ISSUERS", sentence, "another TOKEN_ISSUER, or only others"))?;
+    }
+    if let (Ok(Some(_)), Ok([])) = (&permissions_claim, issuers.as_deref()) {
+        let sentence = "no token has such a claim, as nobody else's tokens count";
+        r.noted::<()>(Mistake::wrong("PERMISSIONS_CLAIM", sentence, "set TOKEN_ISSUERS, or unset it"))?;
+    }
     Ok(Token {
+        issuers: issuers?,
+        clock_skew: clock_skew?,
+        permissions_claim: permissions_claim?,
         issuer: issuer?,
         audience: audience?,
         access_ttl: access_ttl?,

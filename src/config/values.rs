@@ -7,10 +7,11 @@ pub use mails::{locale, mailbox, rate, smtp};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{Compat, Expiry, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope};
+use super::{Compat, Expiry, ForeignIssuer, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope};
 
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +204,43 @@ pub fn refresh_grace(text: &str) -> Value<Duration> {
         return Ok(length);
     }
     wrong(format!("{text:?} is out of range"), "0s to 2m")
+}
+
+pub fn clock_skew(text: &str) -> Value<Duration> {
+    let length = duration(text)?;
+    if length <= Duration::from_mins(5) {
+        return Ok(length);
+    }
+    wrong(format!("{text:?} is out of range"), "0s to 5m")
+}
+
+/// A JSON list of [`ForeignIssuer`].
+pub fn issuers(text: &str) -> Value<Vec<ForeignIssuer>> {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+    const RIGHT: &str = r#"such as [{"issuer":"https://id.example.org","jwks":"https://id.example.org/keys","audience":"users","algorithms":["RS256"]}]"#;
+    // With a shared secret whoever verifies could sign too (RFC 8725 3.1).
+    const PUBLIC: [Algorithm; 9] = [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA];
+    let issuers: Vec<ForeignIssuer> = match serde_json::from_str(text) {
+        Ok(issuers) => issuers,
+        Err(error) => return wrong(format!("it cannot be read: {error}"), RIGHT),
+    };
+    for (n, one) in issuers.iter().enumerate() {
+        let of = |what: &str| format!("entry {}: {what}", n + 1);
+        if [&one.issuer, &one.audience, &one.identity_claim].iter().any(|text| text.is_empty()) {
+            return wrong(of("a text is empty"), RIGHT);
+        }
+        if !["http", "https"].contains(&one.jwks.scheme()) || one.jwks.host().is_none() {
+            return wrong(of("jwks is no address of the web"), RIGHT);
+        }
+        if one.algorithms.is_empty() || one.algorithms.iter().any(|algorithm| !PUBLIC.contains(algorithm)) {
+            let right = "at least one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA";
+            return wrong(of("algorithms must be those of key pairs"), right);
+        }
+        if issuers[..n].iter().any(|other| other.issuer == one.issuer) {
+            return wrong(of("its issuer stands there already"), "each issuer once");
+        }
+    }
+    Ok(issuers)
 }
 
 /// RFC 6265 4.1.1: a token.

@@ -1,6 +1,7 @@
 //! What every request goes through and every answer has; who gets in.
 
 pub mod door;
+mod foreign;
 mod frame;
 mod listening;
 mod provider;

@@ -414,3 +414,47 @@ fn no_name_stands_twice() {
     let names = names.collect::<Vec<_>>();
     assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len());
 }
+
+#[test]
+fn an_issuer_is_trusted_only_whole_and_with_keys_that_nobody_shares() {
+    let whole = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut one = serde_json::json!({
+            "issuer": "https://id.example.org", "jwks": "https://id.example.org/keys", "audience": "users",
+            "algorithms": ["RS256", "EdDSA"],
+        });
+        change(&mut one);
+        serde_json::json!([one]).to_string()
+    };
+    let good = whole(&|_| ());
+    let issuers = &right(&[("TOKEN_ISSUERS", &good)]).config.token.issuers;
+    assert_eq!((issuers.len(), issuers[0].identity_claim.as_str()), (1, "sub"));
+    assert!(right(&[("TOKEN_ISSUERS", "[]")]).config.token.issuers.is_empty());
+
+    let without = |member: &'static str| whole(&move |one| drop(one.as_object_mut().unwrap().remove(member)));
+    let with = |member: &'static str, value: serde_json::Value| whole(&move |one| one[member] = value.clone());
+    let twice = good.replace("}]", &format!("}},{}]", &good[1..good.len() - 1]));
+    for bad in [
+        "nonsense",
+        "{}",
+        "[7]",
+        &twice,
+        &without("issuer"),
+        &without("jwks"),
+        &without("audience"),
+        &without("algorithms"),
+        &with("issuer", "".into()),
+        &with("audience", "".into()),
+        &with("identityClaim", "".into()),
+        &with("jwks", "/keys".into()),
+        &with("jwks", "file:///etc/passwd".into()),
+        &with("algorithms", serde_json::json!([])),
+        &with("algorithms", serde_json::json!(["HS256"])),
+        &with("algorithms", serde_json::json!(["none"])),
+        &with("further", true.into()),
+        &with("issuer", "http://127.0.0.1:8080".into()),
+    ] {
+        assert_eq!(wrong(&[("TOKEN_ISSUERS", bad)]), ["TOKEN_ISSUERS"], "{bad}");
+    }
+    assert_eq!(wrong(&[("PERMISSIONS_CLAIM", "scope")]), ["PERMISSIONS_CLAIM"]);
+    assert_eq!(wrong(&[("CLOCK_SKEW", "6m")]), ["CLOCK_SKEW"]);
+}

@@ -3,6 +3,7 @@
 
 pub mod crud;
 pub mod fault;
+pub mod issuer;
 pub mod keycloak;
 pub mod smtp;
 

@@ -120,11 +120,17 @@ pub async fn of(app: &App, identity: &AuthUserId) -> Result<Vec<Shown>, Error> {
     Ok(shown)
 }
 
-/// Here first: what is refused here is refused, whatever becomes of the calls; and to ask again is to tell the provider again.
-pub async fn end(app: &App, ids: &[String], event: NewEvent) -> Result<(), Error> {
+/// What is of these sessions counts here no more.
+pub async fn refuse(app: &App, ids: &[String], event: NewEvent) -> Result<(), Error> {
     let until_ms = app.clock.now_ms().saturating_add(REVOKED_MS);
     app.journal.sessions().refuse(ids.to_vec(), until_ms, event).await?;
     ids.iter().for_each(|id| app.sessions.standing.forget(id));
+    Ok(())
+}
+
+/// Here first: what is refused here is refused, whatever becomes of the calls; and to ask again is to tell the provider again.
+pub async fn end(app: &App, ids: &[String], event: NewEvent) -> Result<(), Error> {
+    refuse(app, ids, event).await?;
     let mut first = Ok(());
     for id in ids {
         let ended = app.systems.identity.end_session(id).await;

@@ -117,8 +117,9 @@ async fn open(drawer: &Drawer, now: &Arc<AtomicI64>) -> Tokens {
         audience: "user-manager".to_owned(),
         ttl: Duration::from_secs(600),
         session: Duration::from_hours(24),
+        skew: Duration::from_secs(30),
     };
-    Tokens::with(drawer, None, Clock::new(Standing(now.clone())), settings).await.unwrap()
+    Tokens::open(drawer, Others::default(), Clock::new(Standing(now.clone())), settings).await.unwrap()
 }
 
 #[tokio::test]
