@@ -106,6 +106,11 @@ impl Sessions {
         }
     }
 
+    /// Whether that is a refresh token of ours, good or not.
+    pub fn has_made(&self, token: &str) -> bool {
+        self.maker.read(token).is_some()
+    }
+
     /// Whether neither the token nor its session has been ended: as it was at most a second ago, where another process did it.
     pub async fn stands(&self, app: &App, claims: &Claims) -> Result<bool, Error> {
         if claims.door != Door::Ours {

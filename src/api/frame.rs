@@ -12,7 +12,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, Uri,
-        header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+        header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, SET_COOKIE},
         uri::PathAndQuery,
     },
     response::{IntoResponse, Response},
@@ -24,7 +24,7 @@ use tracing::{Instrument, field::Empty};
 
 use super::client;
 use crate::{
-    access::gate::Arrival,
+    access::gate::{Arrival, cookie},
     app::App,
     error::{
         self, Code, Error,
@@ -68,6 +68,7 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         operation: Arc::new(OnceLock::new()),
     };
     let problem = wants_problem(request.headers());
+    let dead_cookie = cookie::takes_away(app, request.headers());
     let span = tracing::info_span!("request", id = arrival.request_id, method = %request.method(), route = Empty);
     request.extensions_mut().insert(arrival.clone());
 
@@ -91,6 +92,9 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         response = reply::write(&error, &frame);
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, allow);
+        }
+        if let (Code::TokenRevoked | Code::RefreshRefused, Some(cookie)) = (error.code(), dead_cookie) {
+            response.headers_mut().insert(SET_COOKIE, cookie);
         }
         if response.status().is_server_error() {
             let code = error.code().row().0;

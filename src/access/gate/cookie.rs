@@ -3,7 +3,7 @@
 
 use axum::http::{
     HeaderMap, HeaderValue, Method,
-    header::{CONTENT_TYPE, COOKIE, ORIGIN},
+    header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ORIGIN},
 };
 use cookie::{Cookie, SameSite, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,13 +14,28 @@ use crate::{
     error::{self, Code, Error},
 };
 
-/// The one that came, where cookies are in use. Of two with the name nobody could say which is ours.
+/// The one that came, where cookies are in use. Beside one of ours another of that name, which somebody else may have put there
+/// for a wider domain or a longer path, counts for nothing; of two of ours nobody could say which is meant.
 pub fn read(app: &App, headers: &HeaderMap) -> Option<SecretString> {
     let SessionCookie { name, .. } = app.config.session_cookie.as_ref()?;
     let all = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let mut named = all.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
-    let found = named.next()?;
-    named.next().is_none().then(|| found.value().into())
+    let named = all.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
+    let mut values: Vec<String> = named.map(|cookie| cookie.value().to_owned()).collect();
+    if values.len() > 1 {
+        values.retain(|value| app.sessions.has_made(value));
+        values.dedup();
+    }
+    let value = values.pop()?;
+    values.is_empty().then(|| value.into())
+}
+
+/// What takes away a cookie that is good for nothing any more, where it alone was brought and refused.
+pub fn takes_away(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
+    if headers.contains_key(AUTHORIZATION) {
+        return None;
+    }
+    read(app, headers)?;
+    set(app, None).ok().flatten()
 }
 
 /// What puts the token into the browser, or with nothing takes it away.

@@ -113,9 +113,14 @@ async fn a_cookie_opens_nothing_else_and_a_token_beside_it_counts_alone() {
         let caller = world.caller(&[]).await;
         let both = caller.with("cookie", &format!("sid={root}"));
         assert_eq!(both.get("/userinfo").await.is(200).body["_id"], json!(caller.id));
-        // Two of them, one that is none, that of another way in.
-        let two = world.nobody().with("cookie", &format!("sid={root}; sid={root}"));
-        two.get("/userinfo").await.refuses(401, "token-required");
+        // One that another site of the domain put beside it; two of ours; one that is none; that of another way in.
+        for beside in [format!("sid=planted; sid={root}"), format!("sid={root}; sid=planted; sid={root}")] {
+            world.nobody().with("cookie", &beside).get("/userinfo").await.is(200);
+        }
+        let other = given(&browser(world, None).logs_in("root@example.org", PASSWORD).await.is(200));
+        for two in [format!("sid={other}; sid={root}"), "sid=planted; sid=strange".to_owned()] {
+            world.nobody().with("cookie", &two).get("/userinfo").await.refuses(401, "token-required");
+        }
         browser(world, Some("x")).get("/userinfo").await.refuses(401, "token-revoked");
         let fields = [("grant_type", "password"), ("username", "root@example.org"), ("password", PASSWORD)];
         let form = world.nobody().sends_form("/oauth/token", &fields).await.is(200);
@@ -131,8 +136,15 @@ async fn whoever_is_shut_out_has_a_cookie_that_is_good_for_nothing() {
         let id = world.user("ada@example.org").await;
         let cookie = given(&browser(world, None).logs_in("ada@example.org", PASSWORD).await.is(200));
         world.patch(&format!("/users/{id}"), json!({ "$set": { "blocked": true } })).await.is(200);
-        browser(world, Some(&cookie)).get("/userinfo").await.refuses(401, "token-revoked");
-        browser(world, Some(&cookie)).post("/refreshtoken", json!({})).await.refuses(401, "refresh-refused");
+        let seen = browser(world, Some(&cookie)).get("/userinfo").await.refuses(401, "token-revoked");
+        let refreshed = browser(world, Some(&cookie)).post("/refreshtoken", json!({})).await;
+        for reply in [seen, refreshed.refuses(401, "refresh-refused")] {
+            let told = reply.header("set-cookie").unwrap_or_else(|| panic!("it would be sent for ever: {reply:?}"));
+            assert!(told.starts_with("sid=; ") && told.ends_with("; Max-Age=0"), "{told}");
+        }
+        // Whoever mistypes his password has not asked with it.
+        let wrong = browser(world, Some(&cookie)).logs_in("ada@example.org", "something else").await;
+        assert_eq!(wrong.refuses(401, "login-refused").header("set-cookie"), None);
     })
     .await;
 }
