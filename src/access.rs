@@ -11,6 +11,8 @@ pub mod userinfo;
 
 use std::sync::{Arc, OnceLock};
 
+use serde_json::{Map, Value};
+
 use self::tokens::Door;
 use crate::{
     error::{Code, Error},
@@ -34,8 +36,15 @@ pub struct Caller {
     /// The session in which he asks, where he asks in one, and who keeps it.
     pub session: Option<(Door, String)>,
     pub permissions: Permissions,
+    /// Somebody else has decided what he may: no permission is asked for.
+    pub unasked: bool,
+    /// He asks through a back office for which a gateway vouches.
+    pub backoffice: bool,
     /// ANDed to every read and to the first read of every change.
     pub rows: Filter,
+    /// Fields of users that he sees and that he may write; nothing: all of them.
+    pub read_columns: Option<Vec<String>>,
+    pub write_columns: Option<Vec<String>>,
     /// Set as soon as the request has begun an operation; becomes `x-operation-id`.
     pub operation: Arc<OnceLock<String>>,
     /// Of his request: the operation that it begins is the one that is not begun again.
@@ -57,7 +66,11 @@ impl Caller {
             identity: None,
             session: None,
             permissions: Permissions(vec![ADMIN.to_owned()]),
+            unasked: false,
+            backoffice: false,
             rows: Filter::Everything,
+            read_columns: None,
+            write_columns: None,
             operation: Arc::default(),
             key: None,
         }
@@ -88,8 +101,42 @@ impl Caller {
         self.user.as_ref() == Some(user)
     }
 
+    /// Whether a gateway let somebody in whom it does not name.
+    pub fn is_nobody(&self) -> bool {
+        self.origin.by == "gateway" && self.user.is_none() && self.identity.is_none()
+    }
+
+    pub fn may(&self, permission: &str) -> bool {
+        self.unasked || self.permissions.holds(permission)
+    }
+
+    /// Nobody acts on a person, or gives a role, with a permission that he lacks.
+    pub fn covers(&self, held: &Permissions) -> bool {
+        self.unasked || self.permissions.covers(held)
+    }
+
+    /// Of a user's document, what he may see.
+    pub fn cut(&self, document: &mut Map<String, Value>) {
+        if let Some(columns) = &self.read_columns {
+            document.retain(|field, _| field == "_id" || columns.contains(field));
+        }
+    }
+
+    /// # Errors
+    /// `column-protected` for the first of these fields that he may not write.
+    pub fn may_write<'a>(&self, mut fields: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let Some(columns) = &self.write_columns else { return Ok(()) };
+        match fields.find(|field| !columns.iter().any(|column| column == field)) {
+            Some(field) => {
+                let sentence = format!("The field {field} is not yours to write");
+                Err(Error::new(Code::ColumnProtected, sentence).field(field))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub fn require(&self, permission: &str) -> Result<(), Error> {
-        if self.permissions.holds(permission) {
+        if self.may(permission) {
             return Ok(());
         }
         Err(Error::new(Code::PermissionRequired, format!("The permission {permission} is required")).field(permission))
@@ -105,7 +152,6 @@ impl Permissions {
         self.0.iter().any(|held| held == permission || held == ADMIN)
     }
 
-    /// Nobody acts on a person who holds something that he lacks.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.iter().all(|permission| self.holds(permission))
     }

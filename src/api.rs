@@ -1,6 +1,7 @@
 //! The route table, on one screen. Which permission a route needs stands in the signature of its endpoint; what every answer
 //! has in common stands in `frame`. Knows no store and no provider.
 
+mod behind;
 mod body;
 mod client;
 mod conditions;
@@ -27,7 +28,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     extract::Request,
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::Response,
     routing::{delete, get, post},
 };
@@ -106,6 +107,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/-/ready", get(health::ready))
         .route("/-/check-up", get(health::check_up))
         .route_layer(from_fn(target::known_parameters))
+        .route_layer(from_fn_with_state(app.clone(), behind::guard))
         .fallback(async || no_route())
         .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
         .with_state(app)

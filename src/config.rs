@@ -1,5 +1,6 @@
 //! The environment, read once: raw (flat strings) → resolved (typed). The only place that reads it.
 
+pub mod gateway;
 pub mod later;
 mod mails;
 mod raw;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use gateway::Gateway;
 use settings::setting;
 
 /// Every setting, resolved. Which variable each comes from, its default and meaning: `docs/settings.md`.
@@ -38,6 +40,8 @@ pub struct Config {
     /// Status of a refused login.
     pub login_refused_status: u16,
     pub http: Http,
+    /// Where a gateway in front says who asks.
+    pub gateway: Option<Gateway>,
     pub log: Log,
     pub data_dir: PathBuf,
     /// The SQLite file.

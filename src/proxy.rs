@@ -10,8 +10,8 @@ use axum::{
 };
 
 use crate::{
+    access::Caller,
     error::{self, Error},
-    query::Filter,
     store::crud_service::{CrudService, Reading},
     users::UserId,
 };
@@ -28,20 +28,22 @@ impl Proxy {
         Self(users)
     }
 
-    pub async fn list(&self, parameters: &Parameters, rows: &Filter) -> Result<Response, Error> {
-        self.pass(Reading::List, parameters, rows).await.map_err(|error| error.doing("listing users"))
+    pub async fn list(&self, parameters: &Parameters, caller: &Caller) -> Result<Response, Error> {
+        self.pass(Reading::List, parameters, caller).await.map_err(|error| error.doing("listing users"))
     }
 
-    pub async fn count(&self, parameters: &Parameters, rows: &Filter) -> Result<Response, Error> {
-        self.pass(Reading::Count, parameters, rows).await.map_err(|error| error.doing("counting users"))
+    pub async fn count(&self, parameters: &Parameters, caller: &Caller) -> Result<Response, Error> {
+        self.pass(Reading::Count, parameters, caller).await.map_err(|error| error.doing("counting users"))
     }
 
-    pub async fn get(&self, id: &UserId, parameters: &Parameters, rows: &Filter) -> Result<Response, Error> {
-        self.pass(Reading::One(id), parameters, rows).await.map_err(|error| error.doing("reading user"))
+    pub async fn get(&self, id: &UserId, parameters: &Parameters, caller: &Caller) -> Result<Response, Error> {
+        self.pass(Reading::One(id), parameters, caller).await.map_err(|error| error.doing("reading user"))
     }
 
-    async fn pass(&self, what: Reading<'_>, parameters: &Parameters, rows: &Filter) -> Result<Response, Error> {
-        let Some(passed) = self.0.pass(what, parameters, rows).await? else { return Err(error::user_not_found()) };
+    async fn pass(&self, what: Reading<'_>, parameters: &Parameters, caller: &Caller) -> Result<Response, Error> {
+        let Some(passed) = self.0.pass(what, parameters, &caller.rows, caller.read_columns.as_deref()).await? else {
+            return Err(error::user_not_found());
+        };
         let status = StatusCode::from_u16(passed.status).map_err(error::internal)?;
         let mut response = Response::new(Body::from_stream(passed.body()));
         *response.status_mut() = status;

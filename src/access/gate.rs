@@ -2,6 +2,7 @@
 //! without that permission, and has no other way to a caller.
 
 pub mod cookie;
+pub mod gateway;
 
 use std::{
     marker::PhantomData,
@@ -14,6 +15,7 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 
+use self::gateway::Vouched;
 use super::{
     Caller,
     people::Person,
@@ -34,6 +36,8 @@ pub struct Arrival {
     pub request_id: String,
     /// Of the client, as far as the proxies that we trust tell it.
     pub address: Option<IpAddr>,
+    /// What a gateway in front vouches for.
+    pub vouched: Option<Arc<Vouched>>,
     /// Filled by whoever begins an operation.
     pub operation: Arc<OnceLock<String>>,
 }
@@ -140,6 +144,11 @@ impl FromRequestParts<Arc<App>> for Perhaps {
     }
 }
 
+/// Whoever brings a token or a cookie of ours, whatever he may.
+pub async fn by_token(app: &App, parts: &Parts) -> Result<Caller, Error> {
+    caller::<Leaving>(app, parts).await
+}
+
 async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
     let arrival = parts.extensions.get::<Arrival>();
     let arrival = arrival.ok_or_else(|| crate::error::internal("a request did not come through the frame"))?;
@@ -153,7 +162,16 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         good_for::<D>(app, &session.identity, session.began_ms).await?;
         return Ok(known(arrival, "cookie", session.identity, Some((Door::Ours, session.id)), person));
     }
-    let claims = app.tokens.verify(bearer(&parts.headers)?).await?;
+    let (claims, vouched) = match (app.config.gateway.as_ref().zip(arrival.vouched.as_ref()), bearer(&parts.headers)) {
+        (None, token) => (app.tokens.verify(token?).await?, None),
+        (Some((gateway, vouched)), Err(_)) => return vouched.caller(app, gateway, arrival).await,
+        // A token that is none of ours is the gateway's affair.
+        (Some((gateway, vouched)), Ok(token)) => match app.tokens.verify(token).await {
+            Ok(claims) => (claims, Some(vouched)),
+            Err(error) if error.code() == Code::TokenInvalid => return vouched.caller(app, gateway, arrival).await,
+            Err(error) => return Err(error),
+        },
+    };
     if claims.door != Door::Provider {
         good_for::<D>(app, &claims.subject, claims.issued_ms).await?;
     }
@@ -165,7 +183,11 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         person.permissions = permissions.clone();
     }
     let session = claims.session.clone().map(|id| (claims.door, id));
-    Ok(known(arrival, "token", claims.subject.clone(), session, person))
+    let mut caller = known(arrival, "token", claims.subject.clone(), session, person);
+    if let Some(vouched) = vouched {
+        vouched.narrow(&mut caller)?;
+    }
+    Ok(caller)
 }
 
 /// Whether an identity of ours may act here, that has shown at that time who it is.
@@ -188,7 +210,11 @@ fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<(Doo
         identity: Some(identity),
         session,
         permissions: person.permissions,
+        unasked: false,
+        backoffice: false,
         rows: Filter::Everything,
+        read_columns: None,
+        write_columns: None,
         operation: arrival.operation.clone(),
         key: None,
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::Permissions;
-use crate::{app::App, error::Error, lately::Lately, roles, state::Commits, systems::Systems, users::UserId};
+use crate::{
+    app::App, error::Error, identity::AuthUserId, lately::Lately, query::Filter, roles, state::Commits,
+    systems::Systems, users::UserId,
+};
 
 /// Somebody who may act: PUBLIC and not blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,16 @@ impl People {
 /// The person as he stands now.
 pub async fn find(app: &App, identity: &str) -> Result<Option<Person>, Error> {
     person(app, look_up(app, identity).await?).await
+}
+
+/// The same of a user, and his identity.
+pub async fn find_user(app: &App, id: &UserId) -> Result<Option<(Person, Option<AuthUserId>)>, Error> {
+    let found = app.systems.store.get(id, &Filter::Everything).await.map_err(|failure| failure.into_error())?;
+    let expired_until_ms = app.systems.expired_until_ms();
+    let Some(user) = found.filter(|user| !user.identity_blocked(expired_until_ms)) else { return Ok(None) };
+    let permissions = roles::held(&app.systems, &user).await?;
+    let identity = user.auth_user_id().map(str::to_owned);
+    Ok(Some((Person { user: user.id, permissions }, identity)))
 }
 
 async fn person(app: &App, found: Option<Found>) -> Result<Option<Person>, Error> {

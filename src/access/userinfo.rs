@@ -19,8 +19,8 @@ pub async fn tell(app: &App, caller: &Caller, token: Option<&SecretString>) -> R
     let told = |error: Error| error.doing("reading userinfo");
     let Userinfo { user_id_claim, properties } = &app.config.userinfo;
     let identity = caller.identity.as_ref().ok_or_else(not_logged)?;
-    // The token of another issuer says nothing to the provider, and must not be shown to him.
-    let foreign = matches!(caller.session, Some((Door::Foreign(_), _)));
+    // The token of another issuer says nothing to the provider, and must not be shown to him; nor must one of a gateway's.
+    let foreign = matches!(caller.session, Some((Door::Foreign(_), _))) || caller.origin.by == "gateway";
     let token = token.filter(|_| !foreign);
     let claims = app.systems.identity.claims(identity, token).await.map_err(|failure| told(failure.into_error()))?;
     let claims = claims.or_else(|| foreign.then(|| Map::from_iter([(user_id_claim.clone(), identity.clone().into())])));
@@ -33,6 +33,7 @@ pub async fn tell(app: &App, caller: &Caller, token: Option<&SecretString>) -> R
     let user = found.into_iter().find(own).ok_or_else(not_logged)?;
 
     let mut shown = of_the_user(&user, properties.as_deref());
+    caller.cut(&mut shown);
     if properties.as_ref().is_some_and(|names| names.iter().any(|name| name == PERMISSIONS)) {
         // Without a catalogue nobody can say what a role gives.
         shown.remove(PERMISSIONS);

@@ -24,7 +24,7 @@ use tracing::{Instrument, field::Empty};
 
 use super::client;
 use crate::{
-    access::gate::{Arrival, cookie},
+    access::gate::{Arrival, cookie, gateway},
     app::App,
     error::{
         self, Code, Error,
@@ -62,9 +62,18 @@ pub fn cached(mut response: Response, how: &'static str) -> Response {
 
 /// The answer to one request, whatever happens on the way to it.
 pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Option<IpAddr>) -> Response {
+    let vouched = match &app.config.gateway {
+        Some(gateway) => gateway::vouched(gateway, peer, request.headers_mut()),
+        None => Ok(None),
+    };
+    let (vouched, ambiguous) = match vouched {
+        Ok(vouched) => (vouched.map(Arc::new), None),
+        Err(error) => (None, Some(error)),
+    };
     let arrival = Arrival {
         request_id: request_id(app, request.headers()),
         address: peer.map(|peer| client::address(peer, request.headers(), &app.config.http.trusted_proxies)),
+        vouched,
         operation: Arc::new(OnceLock::new()),
     };
     let problem = wants_problem(request.headers());
@@ -72,7 +81,13 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
     let span = tracing::info_span!("request", id = arrival.request_id, method = %request.method(), route = Empty);
     request.extensions_mut().insert(arrival.clone());
 
-    let routed = AssertUnwindSafe(route(app, routes, request)).catch_unwind();
+    let routed = async {
+        match ambiguous {
+            Some(error) => error.into_response(),
+            None => route(app, routes, request).await,
+        }
+    };
+    let routed = AssertUnwindSafe(routed).catch_unwind();
     let mut response = routed.instrument(span.clone()).await.unwrap_or_else(|_| {
         // What it was has been written by the panic hook; the caller must not wait for ever.
         let _entered = span.enter();
@@ -108,7 +123,8 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
 
 /// An error where no request could be read: nothing is known of it but that we answer.
 pub fn answer_unread(app: &App, error: &Error) -> Response {
-    let arrival = Arrival { request_id: app.clock.uuid().to_string(), address: None, operation: Arc::default() };
+    let arrival =
+        Arrival { request_id: app.clock.uuid().to_string(), address: None, vouched: None, operation: Arc::default() };
     let frame = Frame {
         request_id: &arrival.request_id,
         operation_id: None,

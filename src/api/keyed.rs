@@ -70,6 +70,10 @@ impl<B: Parsed> Keyed<B> {
         let Some(key) = &self.key else {
             return parse_and_work(caller).await.and_then(reply).unwrap_or_else(Error::into_response);
         };
+        if caller.is_nobody() {
+            let sentence = "Nobody in particular asks, and an idempotency key is somebody's";
+            return Error::new(Code::InvalidIdempotencyKey, sentence).into_response();
+        }
         let query = self.uri.query().unwrap_or_default();
         let request = [self.method.as_str(), self.uri.path(), query].map(str::as_bytes);
         let request = [&request[..], &[self.body.as_ref()]].concat();

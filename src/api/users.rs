@@ -180,10 +180,11 @@ pub async fn get(
     asked: Wanted<One>,
 ) -> Result<Response, Error> {
     if let Some(proxy) = &app.proxy {
-        return proxy.get(&id, &asked.parameters, &caller.rows).await;
+        return proxy.get(&id, &asked.parameters, &caller).await;
     }
     let mut user = users::get_if(&app, &caller, &id, asked.query).await?;
     asked.projection.cut(&mut user.document);
+    caller.cut(&mut user.document);
     Ok(known.answer(&user))
 }
 
@@ -193,10 +194,13 @@ pub async fn list(
     asked: Wanted<List>,
 ) -> Result<Response, Error> {
     if let Some(proxy) = &app.proxy {
-        return proxy.list(&asked.parameters, &caller.rows).await;
+        return proxy.list(&asked.parameters, &caller).await;
     }
     let mut found = users::list(&app, &caller, asked.query).await?;
-    found.iter_mut().for_each(|user| asked.projection.cut(&mut user.document));
+    for user in &mut found {
+        asked.projection.cut(&mut user.document);
+        caller.cut(&mut user.document);
+    }
     Ok(frame::json(&found.iter().map(|user| &user.document).collect::<Vec<_>>()))
 }
 
@@ -206,7 +210,7 @@ pub async fn count(
     asked: Wanted<Count>,
 ) -> Result<Response, Error> {
     match &app.proxy {
-        Some(proxy) => proxy.count(&asked.parameters, &caller.rows).await,
+        Some(proxy) => proxy.count(&asked.parameters, &caller).await,
         None => Ok(frame::json(&users::count(&app, &caller, asked.query).await?)),
     }
 }

@@ -33,7 +33,7 @@ const fn later(name: &'static str, part: &'static str, kind: Kind) -> Later {
 
 use Kind::{Driver, LookInto, NotNeeded, Size, Switch};
 
-const FIT: &str = "gateway mode and fitness to run";
+const FIT: &str = "fitness to run";
 const REAL: &str = "further real systems";
 const BULK: &str = "jobs";
 const CONSISTENCY: &str = "reconciliation";
@@ -42,9 +42,6 @@ const ORIGINAL: &str = "the original";
 
 #[rustfmt::skip]
 pub const LATER: &[Later] = &[
-    later("GATEWAY_PERMISSIONS", FIT, Switch("roles")),
-    later("GATEWAY_ANONYMOUS", FIT, Switch("refuse")),
-
     later("ACCESS_LOG", FIT, Switch("false")),
     later("METRICS_LISTEN", FIT, Switch("")),
     later("OTEL_EXPORTER_OTLP_ENDPOINT", FIT, Switch("")),
@@ -84,15 +81,9 @@ pub const LATER: &[Later] = &[
     later("TIMER_CALLBACK_SECRET_FILE", REAL, Driver("timer_service")),
     later("TIMER_LEGACY_CALLBACK", REAL, Switch("")),
 
-    later("GATEWAY_SECRET", FIT, Switch("")),
-    later("GATEWAY_SECRET_FILE", FIT, Switch("")),
-    later("GATEWAY_ROUTES", FIT, Switch("")),
-    later("GATEWAY_USER_ID", FIT, Switch("authUserId")),
-    later("USERID_HEADER_KEY", FIT, Driver("gateway mode")),
-    later("GROUPS_HEADER_KEY", FIT, Driver("gateway mode")),
-    later("USER_PROPERTIES_HEADER_KEY", FIT, Driver("gateway mode")),
-    later("CLIENTTYPE_HEADER_KEY", FIT, Driver("gateway mode")),
-    later("BACKOFFICE_HEADER_KEY", FIT, Driver("gateway mode")),
+    later("GROUPS_HEADER_KEY", REAL, Size),
+    later("USER_PROPERTIES_HEADER_KEY", REAL, Size),
+    later("CLIENTTYPE_HEADER_KEY", REAL, Size),
     later("ADDITIONAL_HEADERS_TO_PROXY", REAL, Switch("")),
 
 

@@ -7,6 +7,8 @@ use serde::Deserialize;
 pub struct Raw {
     pub compat: Option<String>,
     pub access: Option<String>,
+    pub gateway_permissions: Option<String>,
+    pub gateway_anonymous: Option<String>,
     pub upstream_status: Option<String>,
     pub unique_scope: Option<String>,
     pub expiry: Option<String>,
@@ -64,6 +66,12 @@ pub struct Raw {
     pub hash_queue: Option<String>,
 
     pub trusted_proxies: Option<String>,
+    pub gateway_secret: Option<String>,
+    pub gateway_secret_file: Option<String>,
+    pub gateway_routes: Option<String>,
+    pub gateway_user_id: Option<String>,
+    pub userid_header_key: Option<String>,
+    pub backoffice_header_key: Option<String>,
 
     pub token_issuer: Option<String>,
     pub token_audience: Option<String>,

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::{
     Calls, Config, Http, Identity, Keycloak, Level, Limits, Log, Login, Mistake, Note, Resolved, SelfProtect,
-    SessionCookie, Store, Token, Userinfo, later,
+    SessionCookie, Store, Token, Userinfo,
+    gateway::{self, RawGateway},
+    later,
     mails::{self, Around, RawMail},
     raw::Raw,
     reading::{Noted, Reading},
@@ -51,7 +53,6 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     if let Ok(compat) = compat {
         r.compat = compat;
     }
-    let access = access(r, raw.access);
     let precise_upstream_status = r.read("UPSTREAM_STATUS", raw.upstream_status, values::upstream_status);
     let unique_scope = r.read("UNIQUE_SCOPE", raw.unique_scope, values::unique_scope);
     let expiry = r.read("EXPIRY", raw.expiry, values::expiry);
@@ -65,7 +66,23 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let create_with_state = r.read("CREATE_WITH_STATE", raw.create_with_state, values::boolean);
     let login_refused_status = r.read("LOGIN_REFUSED_STATUS", raw.login_refused_status, values::login_refused_status);
 
+    let proxies_given = raw.trusted_proxies.is_some();
     let trusted_proxies = r.read("TRUSTED_PROXIES", raw.trusted_proxies, values::networks);
+    let gateway = gateway::gateway(
+        r,
+        RawGateway {
+            access: raw.access,
+            permissions: raw.gateway_permissions,
+            anonymous: raw.gateway_anonymous,
+            secret: (raw.gateway_secret, raw.gateway_secret_file),
+            routes: raw.gateway_routes,
+            user_id: raw.gateway_user_id,
+            user_header: raw.userid_header_key,
+            backoffice_header: raw.backoffice_header_key,
+            proxies_given,
+        },
+        trusted_proxies.as_ref().ok(),
+    );
     let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url, trusted_proxies);
     let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
     let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);
@@ -162,7 +179,6 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let admin_email = admin_email?;
     let admin_password = admin_password?;
     first_administrator(r, &identity, admin_email.as_ref(), admin_password.as_ref())?;
-    access?;
     Ok(Config {
         compat: compat?,
         precise_upstream_status: precise_upstream_status?,
@@ -175,6 +191,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         create_with_state: create_with_state?,
         login_refused_status: login_refused_status?,
         http: http?,
+        gateway: gateway?,
         log: Log { level: level?, format: format? },
         data_dir: data_dir?,
         state_file: state_file?,
@@ -205,23 +222,6 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
 
 pub(super) fn unset() -> String {
     "-".to_owned()
-}
-
-fn access(r: &mut Reading, given: Option<String>) -> Result<(), Noted> {
-    let by_compat = given.is_none();
-    let mode = r.read("ACCESS", given, |text| match text {
-        "token" | "gateway" => Ok(text.to_owned()),
-        other => values::wrong(format!("{other:?} is not understood"), "one of token, gateway"),
-    })?;
-    match (mode.as_str(), by_compat) {
-        ("token", _) => Ok(()),
-        (_, true) => r.noted(Mistake::wrong(
-            "ACCESS",
-            "COMPAT=original sets it to gateway, which asks for gateway mode, which this version does not have",
-            "ACCESS=token",
-        )),
-        (_, false) => r.noted(Mistake::not_here("ACCESS", "gateway mode")),
-    }
 }
 
 fn http(

@@ -66,6 +66,7 @@ impl Setting {
     }
 }
 
+pub const GATEWAY: &str = super::gateway::DRIVER;
 pub const CRUD_SERVICE: &str = "crud_service";
 pub const KEYCLOAK: &str = "keycloak";
 pub const EMBEDDED_IDENTITY: &str = "the embedded identity provider";
@@ -76,11 +77,13 @@ use self::Default::{ByCompat, Made, Unset, Value};
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     Setting::new("COMPAT", Value("strict"), "`strict` or `original`: which set of defaults holds. Every setting that it moves can be set alone"),
-    Setting::new("ACCESS", ByCompat("token", "gateway"), "`token`: every request brings a bearer token. `gateway` is not in this version"),
+    Setting::new("ACCESS", ByCompat("token", "gateway"), "`token`: every request brings a bearer token. `gateway`: an API gateway in front says in headers who asks, and a token of ours counts too: [gateway.md](gateway.md)"),
+    Setting::new("GATEWAY_PERMISSIONS", ByCompat("roles", "none"), "`roles`: whom the gateway names may do what his roles give. `none`: the gateway has decided, and nothing is asked").of(GATEWAY),
+    Setting::new("GATEWAY_ANONYMOUS", ByCompat("refuse", "public"), "A request that the gateway vouches for and that names nobody: 401, or somebody called `public`").of(GATEWAY),
     Setting::new("UPSTREAM_STATUS", Value("500"), "`500`: failures of other systems are answered with 500. `precise`: with 502, 503 or 504"),
     Setting::new("UNIQUE_SCOPE", ByCompat("all", "identities"), "`all`: names are unique over all users. `identities`: the provider's and the store's own indexes decide"),
     Setting::new("EXPIRY", ByCompat("on", "timer-service"), "`on`: a user is blocked on both sides when his `expirationDate` comes. `timer-service`: only where a Timer Service is, which this version does not have, so nobody is; the dates are kept"),
-    Setting::new("SELF_PROTECT", ByCompat("on", "unless-backoffice"), "`on`: nobody but a `users:admin` changes his own `expirationDate`, `roles`, `blocked` and `userGroup`. `unless-backoffice`: not for requests of a back office for which the gateway vouches, and no gateway does in this version. `off`: whoever may change users may"),
+    Setting::new("SELF_PROTECT", ByCompat("on", "unless-backoffice"), "`on`: nobody but a `users:admin` changes his own `expirationDate`, `roles`, `blocked` and `userGroup`. `unless-backoffice`: not for requests of a back office for which the gateway vouches. `off`: whoever may change users may"),
     Setting::new("RANDOM_PWD_GEN", ByCompat("false", "true"), "`true`: a password given with a new person is ignored. Where none counts, another provider than our own gets a random one; our own stores none"),
     Setting::new("PUBLIC_UNBLOCKS", ByCompat("own", "always"), "What the state PUBLIC lifts: `own`: the block that the state before made; `always`: the user's own `blocked` too"),
     Setting::new("CREATE_WITH_STATE", ByCompat("false", "true"), "`true`: `__STATE__` may be given with a new person; DRAFT and TRASH make a blocked identity"),
@@ -130,6 +133,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("HASH_QUEUE", Value("64"), "Hashes that may wait; more are answered 503 `busy`").of(EMBEDDED_IDENTITY),
 
     Setting::new("TRUSTED_PROXIES", ByCompat("none", "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7,fe80::/10"), "List of addresses and CIDR ranges of the proxies in front: of what they send the client is the last address in `X-Forwarded-For` that is not in the list. `none`: the client is whoever is connected"),
+
+    Setting::new("GATEWAY_SECRET", Unset, "Value of the header `x-gateway-secret`, at least 16 characters: whoever brings it is the gateway. Set alone, no address is; beside `TRUSTED_PROXIES` either is enough").secret().of(GATEWAY),
+    Setting::new("GATEWAY_ROUTES", Unset, "What answers in gateway mode beyond the basic set, with commas between: `ums-config`, `roles`, `operations`, `events`, `restore`, `sessions`, `keys`, `pages`, `documentation`, `metrics`, or `all`").of(GATEWAY),
+    Setting::new("GATEWAY_USER_ID", Value("authUserId"), "What the user header holds: `authUserId` or `_id`").of(GATEWAY),
+    Setting::new("USERID_HEADER_KEY", Value("miauserid"), "Header that names the user").of(GATEWAY),
+    Setting::new("BACKOFFICE_HEADER_KEY", Value("isbackoffice"), "Header that says that a back office asks: `1` or `true`").of(GATEWAY),
 
     Setting::new("TOKEN_ISSUER", Made("<PUBLIC_URL>"), "`iss` of our own tokens"),
     Setting::new("TOKEN_AUDIENCE", Value("user-manager"), "`aud` of our own tokens"),

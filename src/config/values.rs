@@ -11,7 +11,10 @@ use jsonwebtoken::Algorithm;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{Compat, Expiry, ForeignIssuer, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope};
+use super::{
+    Compat, Expiry, ForeignIssuer, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope,
+    gateway::{Anonymous, GatewayPermissions, Routes, UserIs},
+};
 
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +209,34 @@ pub fn refresh_grace(text: &str) -> Value<Duration> {
     wrong(format!("{text:?} is out of range"), "0s to 2m")
 }
 
+pub fn gateway_permissions(text: &str) -> Value<GatewayPermissions> {
+    word(text, &[("roles", GatewayPermissions::Roles), ("none", GatewayPermissions::None)])
+}
+
+pub fn gateway_anonymous(text: &str) -> Value<Anonymous> {
+    word(text, &[("refuse", Anonymous::Refuse), ("public", Anonymous::Public)])
+}
+
+pub fn gateway_user_id(text: &str) -> Value<UserIs> {
+    word(text, &[("authUserId", UserIs::AuthUserId), ("_id", UserIs::Id)])
+}
+
+/// `all`, or names of routes.
+pub fn gateway_routes(text: &str) -> Value<Vec<Routes>> {
+    if text == "all" {
+        return Ok(Routes::ALL.iter().map(|(_, routes)| *routes).collect());
+    }
+    list(text)?.iter().map(|name| word(name, &Routes::ALL)).collect()
+}
+
+/// RFC 9110 5.1: a token, compared without case.
+pub fn header_name(text: &str) -> Value<String> {
+    if is_token(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    wrong(format!("{text:?} can be no name of a header"), "letters, digits, - and _")
+}
+
 pub fn clock_skew(text: &str) -> Value<Duration> {
     let length = duration(text)?;
     if length <= Duration::from_mins(5) {
@@ -245,11 +276,16 @@ pub fn issuers(text: &str) -> Value<Vec<ForeignIssuer>> {
 
 /// RFC 6265 4.1.1: a token.
 pub fn cookie_name(text: &str) -> Value<String> {
-    let sound = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.is_empty() && text.bytes().all(sound) {
+    if is_token(text) {
         return Ok(text.to_owned());
     }
     wrong(format!("{text:?} can be no name of a cookie"), "letters, digits, - and _")
+}
+
+/// RFC 9110 5.6.2.
+fn is_token(text: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(sound)
 }
 
 /// With commas between; of nothing, none.

@@ -73,13 +73,13 @@ impl Kept for Written {
             None => Permissions::default(),
         };
         let old = before.map(permissions).unwrap_or_default();
-        if !self.caller.permissions.covers(&old) || !self.caller.permissions.covers(&new) {
+        if !self.caller.covers(&old) || !self.caller.covers(&new) {
             return Err(rules::role_above());
         }
         let mut names = Vec::new();
         if let Some(before) = before {
             let name = before.text("roleId").unwrap_or_default();
-            if old.holds(ADMIN) && !new.holds(ADMIN) {
+            if !self.caller.unasked && old.holds(ADMIN) && !new.holds(ADMIN) {
                 rules::not_last_admin(&self.systems, Without::Role(name)).await?;
                 names.push(rules::ADMINS.to_owned());
             }

@@ -26,7 +26,7 @@ use crate::{
 /// given is taken from it).
 pub async fn adopt(app: &App, caller: &Caller, identity: AuthUserId, draft: Draft) -> Result<UserId, Error> {
     let mut given = draft.fields;
-    let standing = Standing::of(app, &mut given)?;
+    let standing = Standing::of(app, caller, &mut given)?;
     rules::may_have_identity(&app.groups, &given).await?;
     rules::may_give(&app.systems, caller, &given).await?;
     let plan = Plan { identity, given, groups: app.groups.clone() };

@@ -125,7 +125,8 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Of the members as given: his state, taken out of them, and his date as it is kept. What callers do not set is refused.
-    pub fn of(app: &App, fields: &mut Map<String, Value>) -> Result<Self, Error> {
+    pub fn of(app: &App, caller: &Caller, fields: &mut Map<String, Value>) -> Result<Self, Error> {
+        caller.may_write(fields.keys().map(String::as_str))?;
         let state = if app.config.create_with_state { rules::take_state(fields)? } else { State::Public };
         rules::settable(fields)?;
         Ok(Self { state, due_ms: rules::expiring(fields, app.clock.now_ms())? })
@@ -146,7 +147,7 @@ impl Standing {
 
 /// What the members must be before anything is sent.
 async fn checked(app: &App, caller: &Caller, mut draft: Draft) -> Result<(Draft, Standing, Arc<Group>), Error> {
-    let standing = Standing::of(app, &mut draft.fields)?;
+    let standing = Standing::of(app, caller, &mut draft.fields)?;
     let group = app.groups.of(&draft.fields).await?;
     if !group.has_identities() {
         // As the service that we replace has it.

@@ -62,10 +62,14 @@ pub fn not_understood(error: Error) -> Error {
     }
 }
 
-/// Nobody acts on a person who holds a permission that he lacks. What the person holds.
+/// Nobody acts on a person who holds a permission that he lacks. What the person holds; nothing where no permission is asked
+/// for, so that nobody is the last who holds one either.
 pub async fn not_above(systems: &Systems, caller: &Caller, target: &User) -> Result<Permissions, Error> {
+    if caller.unasked {
+        return Ok(Permissions::default());
+    }
     let held = roles::held(systems, target).await?;
-    if caller.permissions.covers(&held) { Ok(held) } else { Err(above()) }
+    if caller.covers(&held) { Ok(held) } else { Err(above()) }
 }
 
 /// The same of a person who may be gone from the store.
@@ -74,7 +78,7 @@ pub async fn not_above_whoever(systems: &Systems, caller: &Caller, target: &User
         return not_above(systems, caller, &user).await.map(|_| ());
     }
     let granted = Permissions(systems.grants.of(target.as_str()).await?);
-    if caller.permissions.covers(&granted) { Ok(()) } else { Err(above()) }
+    if caller.covers(&granted) { Ok(()) } else { Err(above()) }
 }
 
 fn above() -> Error {
@@ -90,7 +94,12 @@ pub fn not_own_protected<'a>(
     target: &UserId,
     mut changed: impl Iterator<Item = &'a str>,
 ) -> Result<(), Error> {
-    if protect == SelfProtect::Off || !caller.is(target) || caller.permissions.holds(ADMIN) {
+    let excepted = match protect {
+        SelfProtect::On => false,
+        SelfProtect::UnlessBackoffice => caller.backoffice,
+        SelfProtect::Off => true,
+    };
+    if excepted || !caller.is(target) || caller.permissions.holds(ADMIN) {
         return Ok(());
     }
     match changed.find(|field| PROTECTED.contains(field)) {
@@ -163,7 +172,7 @@ pub async fn may_give(systems: &Systems, caller: &Caller, fields: &Map<String, V
             let message = format!("There is no role called {name}");
             return Err(Error::new(Code::RoleUnknown, message).field("roles"));
         };
-        if !caller.permissions.covers(gives) {
+        if !caller.covers(gives) {
             return Err(role_above());
         }
     }

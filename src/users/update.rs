@@ -46,11 +46,13 @@ pub async fn update_if(
     body: Map<String, Value>,
     only_if: Precondition,
 ) -> Result<User, Error> {
+    let patch = parse(&body)?;
+    caller.may_write(patch.members())?;
     let plan = Plan {
         caller: caller.clone(),
         rows: Filter::all([query.filter.clone(), caller.rows.clone()]),
         query,
-        patch: parse(&body)?,
+        patch,
         only_if,
         scope: app.config.unique_scope,
         protect: app.config.self_protect,
@@ -95,6 +97,7 @@ pub async fn update_if(
             }
             after.document.insert("updatedAt".to_owned(), after.revision.0.clone().into());
             after.document.insert("updaterId".to_owned(), by.into());
+            plan.caller.cut(&mut after.document);
             Ok(after)
         })
         .await

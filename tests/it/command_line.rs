@@ -28,7 +28,7 @@ fn wrong_settings_are_all_told_and_nothing_starts() {
     let ended = run(&state, &["serve"], &[("HTTP_PORT", "x"), ("ACCESS", "gateway"), ("NAMES_WAIT", "soon")]);
     assert_eq!(ended.code, 2);
     let names = ended.err.lines().map(|line| line.split([' ', ':']).nth(2).unwrap()).collect::<Vec<_>>();
-    assert_eq!(names, ["ACCESS", "HTTP_PORT", "NAMES_WAIT"], "{}", ended.err);
+    assert_eq!(names, ["TRUSTED_PROXIES", "HTTP_PORT", "NAMES_WAIT"], "{}", ended.err);
     assert!(!state.path().join("lock").exists());
 }
 

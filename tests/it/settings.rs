@@ -6,8 +6,9 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use secrecy::ExposeSecret;
 use user_manager::config::{
     Config, Identity, Level, MailWay, Mistake, Resolved, Source, Store,
+    gateway::{Anonymous, GatewayPermissions, Routes, UserIs},
     later::{Kind, LATER},
-    settings::{Default, KEYCLOAK as KEYCLOAK_DRIVER, SETTINGS},
+    settings::{Default, GATEWAY as GATEWAY_MODE, KEYCLOAK as KEYCLOAK_DRIVER, SETTINGS},
 };
 
 fn resolve(given: &[(&str, &str)]) -> Result<Resolved, Vec<Mistake>> {
@@ -72,6 +73,9 @@ fn every_variable_is_the_one_that_its_name_says() {
         let mut given = vec![("CRUD_SERVICE", "crud")];
         if setting.driver == Some(KEYCLOAK_DRIVER) {
             given.extend(KEYCLOAK);
+        }
+        if setting.driver == Some(GATEWAY_MODE) {
+            given.extend([("ACCESS", "gateway"), ("TRUSTED_PROXIES", "10.0.0.5")]);
         }
         given.push((setting.name, text));
         let effective = right(&given).effective;
@@ -245,7 +249,6 @@ fn what_a_later_version_has_stops_the_start_when_it_would_switch_something_on() 
         vec![("AUTH_MODULE", "auth0")],
         vec![("AUTH_MODULE", "auth0Client")],
         vec![("STATE", "postgres://user@db/x")],
-        vec![("ACCESS", "gateway")],
         vec![("CRUD_INSERT", "operation-id"), ("CRUD_SERVICE", "crud")],
     ] {
         assert_eq!(wrong(&given), [given[0].0]);
@@ -287,9 +290,15 @@ fn what_changes_no_behaviour_is_one_line_in_the_log() {
 }
 
 #[test]
-fn the_defaults_of_the_original_stop_at_what_this_version_lacks() {
-    assert_eq!(wrong(&[("COMPAT", "original")]), ["ACCESS"]);
-    let resolved = right(&[("COMPAT", "original"), ("ACCESS", "token")]);
+fn the_defaults_of_the_original_are_those_behind_a_gateway() {
+    let resolved = right(&[("COMPAT", "original")]);
+    let gateway = resolved.config.gateway.as_ref().unwrap();
+    assert_eq!((gateway.permissions, gateway.anonymous), (GatewayPermissions::None, Anonymous::Public));
+    assert!(gateway.routes.is_empty() && gateway.secret.is_none() && !gateway.peers.is_empty());
+    assert_eq!((gateway.user_header.as_str(), gateway.user_is), ("miauserid", UserIs::AuthUserId));
+    let told: Vec<_> = resolved.notes.iter().filter(|note| note.sentence.starts_with("ACCESS=gateway: ")).collect();
+    assert!(told.len() == 1 && told[0].level == Level::Warn, "{:?}", resolved.notes);
+    assert!(right(&[("COMPAT", "original"), ("ACCESS", "token")]).config.gateway.is_none());
     let scope = resolved.effective.iter().find(|shown| shown.name == "UNIQUE_SCOPE").unwrap();
     assert_eq!((scope.value.as_str(), &scope.source), ("identities", &Source::Compat));
 }
@@ -457,4 +466,40 @@ fn an_issuer_is_trusted_only_whole_and_with_keys_that_nobody_shares() {
     }
     assert_eq!(wrong(&[("PERMISSIONS_CLAIM", "scope")]), ["PERMISSIONS_CLAIM"]);
     assert_eq!(wrong(&[("CLOCK_SKEW", "6m")]), ["CLOCK_SKEW"]);
+}
+
+#[test]
+fn a_gateway_is_trusted_by_its_address_or_by_its_secret() {
+    const SECRET: &str = "what only the gateway knows";
+    assert_eq!(wrong(&[("ACCESS", "gateway")]), ["TRUSTED_PROXIES"]);
+    let gateway = |given: &[(&str, &str)]| {
+        let resolved = right(&[&[("ACCESS", "gateway")], given].concat());
+        resolved.config.gateway.clone().unwrap()
+    };
+    assert_eq!(gateway(&[("TRUSTED_PROXIES", "10.0.0.5")]).peers.len(), 1);
+    assert!(gateway(&[("GATEWAY_SECRET", SECRET)]).peers.is_empty());
+    // Ranges that nobody chose fall away beside a secret.
+    assert!(gateway(&[("COMPAT", "original"), ("GATEWAY_SECRET", SECRET)]).peers.is_empty());
+    let both = gateway(&[("GATEWAY_SECRET", SECRET), ("TRUSTED_PROXIES", "10.0.0.0/8")]);
+    assert!(both.peers.len() == 1 && both.secret.is_some());
+    assert!(!format!("{both:?}").contains(SECRET));
+
+    let named = |routes: &str| gateway(&[("GATEWAY_SECRET", SECRET), ("GATEWAY_ROUTES", routes)]).routes;
+    assert_eq!(named("roles, ums-config"), [Routes::Roles, Routes::UmsConfig]);
+    assert_eq!(named("all").len(), Routes::ALL.len());
+    for (name, bad) in [
+        ("GATEWAY_ROUTES", "roles,nonsense"),
+        ("GATEWAY_SECRET", "short"),
+        ("GATEWAY_PERMISSIONS", "some"),
+        ("GATEWAY_ANONYMOUS", "yes"),
+        ("GATEWAY_USER_ID", "email"),
+        ("USERID_HEADER_KEY", "x user"),
+        ("BACKOFFICE_HEADER_KEY", "MiaUserId"),
+    ] {
+        let given = [("ACCESS", "gateway"), ("TRUSTED_PROXIES", "10.0.0.5"), (name, bad)];
+        assert_eq!(wrong(&given), [name], "{bad}");
+    }
+    // Without the mode they say nothing, and that is told.
+    let notes = right(&[("GATEWAY_SECRET", SECRET), ("GATEWAY_ROUTES", "all")]).notes;
+    assert!(notes.len() == 1 && notes[0].sentence.contains("GATEWAY_SECRET (gateway mode)"), "{notes:?}");
 }

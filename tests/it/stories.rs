@@ -6,6 +6,7 @@ mod cookies;
 pub mod events;
 mod expiry;
 mod failures;
+mod gateway;
 mod group_documents;
 mod groups;
 mod hang_up;

@@ -17,12 +17,14 @@ pub enum Reading<'a> {
 const THROUGH: [u16; 2] = [200, 400];
 
 impl CrudService {
-    /// `None`: there is nobody like that. A row filter goes along as the service has it for that, and nobody sees a fence.
+    /// `None`: there is nobody like that. A row filter and the columns that may be seen
+    /// go along as the service has it for them, and nobody sees a fence.
     pub async fn pass(
         &self,
         what: Reading<'_>,
         parameters: &[(String, String)],
         rows: &Filter,
+        columns: Option<&[String]>,
     ) -> Result<Option<Passed>, Error> {
         let call = match what {
             Reading::List => self.call(Method::GET, "", &[]),
@@ -32,6 +34,10 @@ impl CrudService {
         let rows = ascii(&Filter::all([rows.clone(), no_fence(self.of)]).print().to_string());
         let call = parameters.iter().fold(call, |call, (name, value)| call.query(name, value));
         let call = call.header("acl_rows", &rows);
+        let call = match columns {
+            Some(columns) => call.header("acl_read_columns", &columns.join(",")),
+            None => call,
+        };
         fits(&call)?;
         match self.remote.pass(call, &THROUGH).await {
             Ok(passed) => Ok(Some(passed)),

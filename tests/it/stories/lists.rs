@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use user_manager::{error::Code, query::Filter, users::UserId};
+use user_manager::{access::Caller, error::Code, query::Filter, users::UserId};
 
 use crate::{
     twins::fault::{Fault, Lasts, Plan},
@@ -124,10 +124,10 @@ async fn a_row_that_keeps_an_insert_out_is_never_shown_and_a_row_filter_goes_alo
         world.get(&format!("/users/{fence}?_st=DELETED")).await.refuses(404, "user-not-found");
 
         let proxy = world.app.proxy.as_ref().unwrap();
-        let rows = Filter::one_of("name", ["Bob", "Zo\u{eb}"]);
+        let caller = Caller { rows: Filter::one_of("name", ["Bob", "Zo\u{eb}"]), ..world.inside() };
         let status = async |id: &str| {
             let id = UserId::parse(id).unwrap();
-            proxy.get(&id, &[], &rows).await.map(|answer| answer.status().as_u16()).map_err(|error| error.code())
+            proxy.get(&id, &[], &caller).await.map(|answer| answer.status().as_u16()).map_err(|error| error.code())
         };
         assert_eq!(status(&ids[1]).await.unwrap(), 200);
         assert_eq!(status(&ids[0]).await.unwrap_err(), Code::UserNotFound);
@@ -157,11 +157,11 @@ async fn what_the_crud_service_says_of_a_query_goes_through_and_its_failures_are
         for (status, code) in [(500, Code::UpstreamFailed), (503, Code::UpstreamFailed), (403, Code::UpstreamRefused)] {
             let fault = Fault::Status { status, done: false, wait: None };
             world.store().plan(Plan::nth(1, fault, Lasts::On)).await;
-            let rows = &Filter::Everything;
+            let caller = &world.inside();
             let answers = [
-                ("listing users: CRUD GET /users/", proxy.list(&[], rows).await),
-                ("counting users: CRUD GET /users/count", proxy.count(&[], rows).await),
-                ("reading user: CRUD GET /users/:id", proxy.get(&id, &[], rows).await),
+                ("listing users: CRUD GET /users/", proxy.list(&[], caller).await),
+                ("counting users: CRUD GET /users/count", proxy.count(&[], caller).await),
+                ("reading user: CRUD GET /users/:id", proxy.get(&id, &[], caller).await),
             ];
             world.store().mend().await;
             for (what, answer) in answers {

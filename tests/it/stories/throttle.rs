@@ -160,6 +160,7 @@ async fn logs_in_at(app: &App, name: &str) -> Error {
     let arrival = Arrival {
         request_id: "r".to_owned(),
         address: Some("127.0.0.1".parse().unwrap()),
+        vouched: None,
         operation: std::sync::Arc::default(),
     };
     login::log_in(app, &arrival, Way::Json, name, &PASSWORD.into()).await.unwrap_err()

@@ -524,6 +524,9 @@ fn shown(row: &Row, asked: &Asked) -> Value {
     if let Some(names) = asked.query("_p").filter(|names| !names.is_empty()) {
         row.retain(|name, _| name == "_id" || names.split(',').any(|one| one == name));
     }
+    if let Some(names) = asked.header("acl_read_columns").filter(|names| !names.is_empty()) {
+        row.retain(|name, _| name == "_id" || names.split(',').any(|one| one == name));
+    }
     if let Some(Value::Object(raw)) = asked.query("_rawp").and_then(|raw| serde_json::from_str(raw).ok()) {
         let takes = raw.iter().any(|(name, how)| name != "_id" && *how == json!(1));
         row.retain(|name, _| match raw.get(name) {
