@@ -5,6 +5,7 @@ mod behind;
 mod body;
 mod client;
 mod conditions;
+mod documentation;
 mod events;
 mod form;
 mod frame;
@@ -15,8 +16,10 @@ mod keyed;
 mod operations;
 mod reset;
 mod roles;
+mod routes;
 pub mod server;
 mod sessions;
+mod signature;
 mod target;
 mod tokens;
 mod users;
@@ -26,15 +29,19 @@ mod wire;
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
     middleware::{from_fn, from_fn_with_state},
     response::Response,
-    routing::{delete, get, post},
 };
 
+use self::{
+    documentation::Documentation,
+    routes::{Routes, delete, get, post},
+};
 use crate::{
     app::App,
+    config::Config,
     error::{Code, Error},
 };
 
@@ -68,8 +75,8 @@ impl Api {
 }
 
 /// Without `SERVICE_PREFIX` and closing slashes: the frame takes them off.
-fn routes(app: Arc<App>) -> Router {
-    Router::new()
+fn table() -> Routes {
+    Routes::default()
         .route("/oauth/token", post(tokens::token))
         .route("/oauth/revoke", post(tokens::revoke))
         .route("/refreshtoken", post(tokens::refresh))
@@ -106,11 +113,24 @@ fn routes(app: Arc<App>) -> Router {
         .route("/-/healthz", get(health::alive))
         .route("/-/ready", get(health::ready))
         .route("/-/check-up", get(health::check_up))
+        .route("/documentation", get(documentation::page))
+        .route("/documentation/json", get(documentation::json))
+}
+
+fn routes(app: Arc<App>) -> Router {
+    table()
+        .router
         .route_layer(from_fn(target::known_parameters))
         .route_layer(from_fn_with_state(app.clone(), behind::guard))
         .fallback(async || no_route())
         .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
+        .layer(Extension(Documentation::default()))
         .with_state(app)
+}
+
+/// The OpenAPI document that `/documentation/json` answers under this configuration.
+pub fn openapi(config: &Config) -> serde_json::Result<String> {
+    documentation::written(config)
 }
 
 fn no_route() -> Error {

@@ -23,7 +23,7 @@ pub struct Error {
 }
 
 /// One thing wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// RFC 6901, into the body; for a change into the user as he would become.
     pub pointer: String,
@@ -236,6 +236,17 @@ impl Code {
     }
 }
 
+impl Code {
+    /// See [`Error::lasts`].
+    pub fn lasts(self) -> bool {
+        use StatusCode as S;
+        let status = self.row().1;
+        let transient = [S::UNAUTHORIZED, S::FORBIDDEN, S::REQUEST_TIMEOUT, S::TOO_MANY_REQUESTS].contains(&status)
+            || matches!(self, Self::OperationInProgress | Self::IdempotencyRunning | Self::IdempotencyMismatch);
+        status.is_client_error() && !transient
+    }
+}
+
 impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), field: None, findings: Vec::new(), retry_after: None, upstream: None }
@@ -278,11 +289,7 @@ impl Error {
     /// Whether a request that began nothing would be told the same for as long as nothing else changes: what is ours or
     /// another system's to mend, what waiting mends and who may ask, is asked again each time.
     pub fn lasts(&self) -> bool {
-        use StatusCode as S;
-        let status = self.code.row().1;
-        let transient = [S::UNAUTHORIZED, S::FORBIDDEN, S::REQUEST_TIMEOUT, S::TOO_MANY_REQUESTS].contains(&status)
-            || matches!(self.code, Code::OperationInProgress | Code::IdempotencyRunning | Code::IdempotencyMismatch);
-        status.is_client_error() && !transient
+        self.code.lasts()
     }
 
     /// The same failure, told as one that goes on by itself.

@@ -2,6 +2,7 @@
 //! of their commits. Reading them; they are written with what they tell of.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     access::Caller,
@@ -17,8 +18,9 @@ use crate::{
 };
 
 /// An event as it is answered. No secrets, no e-mails, no values of the user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
 pub struct Shown {
     id: String,
     at: String,
@@ -33,7 +35,7 @@ pub struct Shown {
 }
 
 /// Who asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Actor {
     id: String,
     by: String,

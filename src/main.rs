@@ -50,6 +50,8 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Prints what /documentation/json answers: every route, as OpenAPI 3.1
+    Openapi,
     /// What is not done over HTTP; also beside a running server
     #[command(subcommand)]
     Admin(Admin),
@@ -126,6 +128,10 @@ fn main() -> ExitCode {
     let code = match line.command.unwrap_or(Command::Serve) {
         Command::Serve => runtime.block_on(serve(resolved, clock)),
         Command::CheckConfig { connect } => runtime.block_on(check_config(resolved, clock, connect)),
+        Command::Openapi => match api::openapi(&resolved.config) {
+            Ok(document) => print(&format!("{document}\n")),
+            Err(error) => failed(error),
+        },
         Command::Admin(command) => runtime.block_on(administer(resolved, clock, command)),
     };
     // What still runs has had its time; the journal has the rest.
@@ -234,8 +240,12 @@ async fn check_config(Resolved { config, notes, effective }: Resolved, clock: Cl
             code = ExitCode::FAILURE;
         }
     }
+    if print(&text) == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+}
+
+fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -299,10 +309,7 @@ fn tell(config: &Config, sentence: &str, generated: Option<admin::Generated>) ->
             Err(error) => return failed(format!("{sentence}, but the password cannot be told: {error}")),
         }
     }
-    match io::stdout().write_all(lines.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    print(&lines)
 }
 
 fn wrong(mistakes: &[Mistake]) -> ExitCode {

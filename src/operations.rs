@@ -1,6 +1,7 @@
 //! The log of operations: what was asked, how far it is, what comes next. Reading it, and asking for another try.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     access::Caller,
@@ -17,8 +18,9 @@ use crate::{
 const PARTS: u32 = 1000;
 
 /// An operation as it is answered. No secrets, no e-mails, no values of the user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Operation)]
 pub struct Shown {
     id: String,
     kind: String,
@@ -38,8 +40,9 @@ pub struct Shown {
     steps: Vec<ShownStep>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Step)]
 struct ShownStep {
     name: String,
     state: &'static str,

@@ -15,7 +15,10 @@ use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::json;
+use super::{
+    json,
+    signature::{Body as Comes, Part, Says},
+};
 use crate::{
     app::App,
     error::{Code, Error, Finding, invalid, segment},
@@ -108,6 +111,35 @@ impl FromRequest<Arc<App>> for Nothing {
         let (headers, bytes) = read(request, app).await?;
         Self::parse(&headers, &bytes)
     }
+}
+
+/// Of every body.
+pub const OF_A_BODY: [Code; 7] = [
+    Code::InvalidJson,
+    Code::InvalidValue,
+    Code::DuplicateKey,
+    Code::TooDeep,
+    Code::ValidationFailed,
+    Code::TooLarge,
+    Code::UnsupportedMediaType,
+];
+
+macro_rules! bodies {
+    ($($what:ident $comes:expr;)*) => {$(
+        impl Part for $what {
+            fn note(says: &mut Says) {
+                says.body = $comes;
+                says.codes(&OF_A_BODY);
+            }
+        }
+    )*};
+}
+
+bodies! {
+    Object Some(Comes::Required);
+    List Some(Comes::Required);
+    Members Some(Comes::Optional);
+    Nothing None;
 }
 
 /// The member as text.

@@ -12,8 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::frame::json;
-use crate::users::{User, rules::Precondition};
+use super::{
+    frame::json,
+    signature::{Part, Says, text},
+};
+use crate::{
+    error::Code,
+    users::{User, rules::Precondition},
+};
 
 /// What a change is bound to.
 pub struct IfMatch(pub Precondition);
@@ -41,6 +47,22 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(tags(&parts.headers, IF_NONE_MATCH).unwrap_or(Tags::These(Vec::new()))))
+    }
+}
+
+impl Part for IfMatch {
+    fn note(says: &mut Says) {
+        let told = "Changes only what bears one of these tags (RFC 9110 13.1.1); `*`: whatever is there";
+        says.in_header("If-Match", text(), told);
+        says.codes(&[Code::ChangedMeanwhile]);
+        (says.tagged, says.operation) = (true, true);
+    }
+}
+
+impl Part for IfNoneMatch {
+    fn note(says: &mut Says) {
+        says.in_header("If-None-Match", text(), "Tags that the asker has already (RFC 9110 13.1.2)");
+        (says.tagged, says.unchanged) = (true, true);
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{
     body::{self, Parsed},
     frame::wants_problem,
+    signature::{Part, Says, text},
 };
 use crate::{
     access::{Caller, gate::Arrival},
@@ -50,6 +51,25 @@ impl<B: Send> FromRequest<Arc<App>> for Keyed<B> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (headers, body) = body::read(request, app).await?;
         Ok(Self { key, method, uri, headers, body: body.freeze(), request_id, parsed: PhantomData })
+    }
+}
+
+impl<B: Part> Part for Keyed<B> {
+    fn note(says: &mut Says) {
+        B::note(says);
+        let key = text().min_length(Some(1)).max_length(Some(LONGEST)).pattern(Some("^[!-~]+$"));
+        says.in_header(
+            "Idempotency-Key",
+            key,
+            "Whatever is sent again under it is carried out once and answered alike",
+        );
+        (says.keyed, says.operation) = (true, true);
+        says.codes(&[
+            Code::InvalidIdempotencyKey,
+            Code::IdempotencyRunning,
+            Code::IdempotencyMismatch,
+            Code::Interrupted,
+        ]);
     }
 }
 

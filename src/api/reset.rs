@@ -7,7 +7,7 @@ use axum::{
     Extension,
     extract::{Request, State},
     http::{
-        HeaderName, HeaderValue, StatusCode, Uri,
+        HeaderName, HeaderValue, StatusCode,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
         },
@@ -15,12 +15,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
-use url::form_urlencoded;
 
 use super::{
     body,
     form::{self, Form},
     no_route,
+    target::Linked,
 };
 use crate::{
     access::gate::Arrival,
@@ -37,10 +37,8 @@ use crate::{
 };
 
 /// The form, where the link holds.
-pub async fn show(State(app): State<Arc<App>>, uri: Uri) -> Response {
+pub async fn show(State(app): State<Arc<App>>, Linked(code): Linked) -> Response {
     let Some(post) = &app.post else { return no_route().into_response() };
-    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let code = pairs.find(|(name, _)| name == "code").map(|(_, code)| code.into_owned()).unwrap_or_default();
     match reset::chooser(&app, post, &code).await {
         Ok(Some(chooser)) => written(post, Some(&chooser), asking(&chooser, &code, None), StatusCode::OK),
         Ok(None) => dead(post, None),

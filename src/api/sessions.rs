@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     body::Nothing,
@@ -28,9 +29,10 @@ use crate::{
 };
 
 /// A session as it is answered.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+#[schema(as = Session)]
+pub struct Row {
     sid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     door: Option<String>,

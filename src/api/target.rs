@@ -1,6 +1,6 @@
 //! What stands in a request's target: ids in the path, parameters in the query.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Path, Request},
@@ -9,9 +9,13 @@ use axum::{
     response::Response,
 };
 use url::form_urlencoded;
+use utoipa::openapi::{ObjectBuilder, SchemaFormat};
 use uuid::Uuid;
 
-use super::wanted::number;
+use super::{
+    signature::{Part, Says, boolean as flag, one_of, text, whole},
+    wanted::number,
+};
 use crate::{
     app::App,
     error::{self, Code, Error},
@@ -83,6 +87,44 @@ impl FromRequestParts<Arc<App>> for OfSession {
     }
 }
 
+/// 24 hexadecimal digits.
+pub const ID: &str = "^[0-9a-fA-F]{24}$";
+
+macro_rules! ids {
+    ($($what:ident $of:literal $unknown:ident;)*) => {$(
+        impl Part for $what {
+            fn note(says: &mut Says) {
+                says.in_path("id", text().pattern(Some(ID)), concat!("`_id` of the ", $of));
+                says.codes(&[Code::$unknown]);
+            }
+        }
+    )*};
+}
+
+ids! {
+    OfUser "user" UserNotFound;
+    OfGroup "group document" GroupNotFound;
+    OfRole "role" RoleNotFound;
+}
+
+impl Part for OfOperation {
+    fn note(says: &mut Says) {
+        says.in_path("id", uuids(), "Id of the operation, as in `x-operation-id`");
+        says.codes(&[Code::OperationNotFound]);
+    }
+}
+
+impl Part for OfSession {
+    fn note(says: &mut Says) {
+        says.in_path("sid", text(), "Id of the session");
+        says.codes(&[Code::SessionNotFound]);
+    }
+}
+
+fn uuids() -> ObjectBuilder {
+    text().format(Some(SchemaFormat::Custom("uuid".to_owned())))
+}
+
 /// The variable segment of the path with that name, decoded; nothing when the path is not UTF-8.
 async fn segment(parts: &mut Parts, app: &Arc<App>, name: &str) -> Option<String> {
     let Path(mut segments) = Path::<BTreeMap<String, String>>::from_request_parts(parts, app).await.ok()?;
@@ -138,6 +180,13 @@ impl FromRequestParts<Arc<App>> for Expected {
     }
 }
 
+impl Part for Expected {
+    fn note(says: &mut Says) {
+        let told = "How many users are meant, so far as the caller knows; needed for more than `BULK_CAP`";
+        says.in_query(EXPECT, whole(0, None, None), told);
+    }
+}
+
 const POSTPONED: &str = "postponeAuthUserCreation";
 
 /// Whether only the user is to be made, and his identity later.
@@ -148,6 +197,12 @@ impl FromRequestParts<Arc<App>> for Postponed {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
         boolean(parts, POSTPONED).map(|said| Self(said.unwrap_or(false)))
+    }
+}
+
+impl Part for Postponed {
+    fn note(says: &mut Says) {
+        says.in_query(POSTPONED, flag(false), "Whether only the user is made, and his identity later");
     }
 }
 
@@ -162,6 +217,31 @@ impl FromRequestParts<Arc<App>> for Welcomed {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
         let mailed = boolean(parts, WELCOME)?.unwrap_or(true);
         Ok(Self(if mailed { Welcome::Mailed } else { Welcome::Silent }))
+    }
+}
+
+impl Part for Welcomed {
+    fn note(says: &mut Says) {
+        says.in_query(WELCOME, flag(true), "Whether he is mailed a link to choose a password");
+    }
+}
+
+/// What a link that was mailed bears, which may be nothing.
+pub struct Linked(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Linked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let code = pairs(parts.uri.query()).find(|(name, _)| name == "code").map(|(_, code)| code.into_owned());
+        Ok(Self(code.unwrap_or_default()))
+    }
+}
+
+impl Part for Linked {
+    fn note(says: &mut Says) {
+        says.in_query("code", text(), "As the link has it");
+        says.fields("Whatever others hang on a link says nothing");
     }
 }
 
@@ -202,6 +282,29 @@ impl FromRequestParts<Arc<App>> for ListedEvents {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Error> {
         event_query(parts.uri.query()).map(Self)
+    }
+}
+
+const LIMIT: &str = "How many";
+
+impl Part for Listed {
+    fn note(says: &mut Says) {
+        says.in_query("state", one_of(STATES.map(State::as_str).into_iter().chain([ATTENTION])), "The state");
+        says.in_query("kind", text(), "The kind, such as `create-user`");
+        says.in_query("subject", text().pattern(Some(ID)), "`_id` of the person");
+        says.in_query("request", text(), "The `x-request-id` of the request that began it");
+        says.in_query("after", uuids(), "Those older than this operation");
+        says.in_query("_l", whole(1, Some(PAGE as usize), Some(PAGE as usize)), LIMIT);
+    }
+}
+
+impl Part for ListedEvents {
+    fn note(says: &mut Says) {
+        says.in_query("after", uuids(), "Those later than this event");
+        says.in_query("actor", text(), "Who asked");
+        says.in_query("subject", text(), "`_id` of the person");
+        says.in_query("action", text(), "What was done, such as `log-in`");
+        says.in_query("_l", whole(1, Some(PAGE as usize), Some(PAGE as usize)), LIMIT);
     }
 }
 

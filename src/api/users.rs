@@ -134,7 +134,7 @@ fn done((): ()) -> Result<Response, Error> {
 }
 
 /// Each is a look at the store.
-const MOST_ENTRIES: usize = 100;
+pub const MOST_ENTRIES: usize = 100;
 
 /// `[{"filter", "stateTo"}, …]`: how many changed.
 pub async fn change_states(

@@ -14,11 +14,15 @@ use base64::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{json, target::invalid_parameter};
+use super::{
+    json,
+    signature::{Part, Says, one_of, text, whole},
+    target::{ID, invalid_parameter},
+};
 use crate::{
     app::App,
     documents,
-    error::Error,
+    error::{Code, Error},
     query::{
         Fields, Filter, Kind, Projection, Query, Sort, State,
         parse::{self, invalid_query, shown},
@@ -121,6 +125,43 @@ impl<T: Takes> FromRequestParts<Arc<App>> for Wanted<T> {
             Collection::Groups | Collection::Roles => Self::read(parameters, &documents::fields(T::OF)),
         }
     }
+}
+
+impl<T: Takes> Part for Wanted<T> {
+    fn note(says: &mut Says) {
+        for name in T::PARAMETERS {
+            parameter(says, name);
+        }
+        if T::ID {
+            says.in_query("_id", text().pattern(Some(ID)), "The `_id`");
+        }
+        says.fields("Any field, equal to its value; for an array, having it");
+        says.in_header(
+            ENCODING,
+            one_of(["base64"]),
+            "How the values of `_q` and `_rawp` are written, where not plainly",
+        );
+        says.codes(&[Code::InvalidQuery, Code::QueryTooCostly]);
+    }
+}
+
+fn parameter(says: &mut Says, name: &str) {
+    let (schema, told) = match name {
+        "_q" => (text().content_media_type("application/json"), "A filter in the language of MongoDB: docs/queries.md"),
+        "_st" => {
+            (text().default(Some("PUBLIC".into())), "States with commas between: `PUBLIC`, `DRAFT`, `TRASH`, `DELETED`")
+        }
+        "_p" => (text(), "The fields to show, with commas between"),
+        "_rawp" => (
+            text().content_media_type("application/json"),
+            "What to show or to leave out: `{\"name\": 1}` or `{\"name\": 0}`",
+        ),
+        "_s" => (text().default(Some("_id".into())), "The order: `name` or `-name`, several with commas between"),
+        "_l" => (whole(1, Some(MOST as usize), Some(PAGE as usize)), "How many"),
+        "_sk" => (whole(0, usize::try_from(MOST_SKIPPED).ok(), Some(0)), "How many are passed over"),
+        _ => (text(), ""),
+    };
+    says.in_query(name, schema, told);
 }
 
 /// What a filter of users may name.

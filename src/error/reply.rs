@@ -138,6 +138,30 @@ impl Error {
 }
 
 impl Code {
+    /// Every status that it is told with, whatever the settings and the fault are.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no setting moves another one")]
+    pub fn statuses(self) -> Vec<StatusCode> {
+        use StatusCode as S;
+        let moved: &[StatusCode] = match self {
+            Self::LoginRefused => &[S::FORBIDDEN],
+            Self::OutcomePending => &[S::GATEWAY_TIMEOUT],
+            Self::UpstreamRefused => &[S::BAD_GATEWAY],
+            Self::UpstreamFailed | Self::Resumable => &[S::BAD_GATEWAY, S::SERVICE_UNAVAILABLE, S::GATEWAY_TIMEOUT],
+            _ => &[],
+        };
+        [&[self.row().1], moved].concat()
+    }
+
+    /// Whether its reply may say when to come again.
+    pub fn may_wait(self) -> bool {
+        self.patience().is_some() || matches!(self, Self::Throttled | Self::UpstreamFailed)
+    }
+
+    /// Whether its reply may say what credentials are asked for.
+    pub fn may_challenge(self) -> bool {
+        self == Self::PermissionRequired || self.row().1 == StatusCode::UNAUTHORIZED
+    }
+
     /// When to come again, where the situation itself says so. Seconds.
     #[expect(clippy::wildcard_enum_match_arm, reason = "no other one is mended by waiting")]
     fn patience(self) -> Option<u64> {
@@ -205,6 +229,8 @@ mod tests {
         ] {
             assert_eq!(write(&error, &FRAME).status(), usual, "{error:?}");
             assert_eq!(write(&error, &precise).status(), moved, "{error:?}");
+            let known: Vec<u16> = error.code().statuses().iter().map(StatusCode::as_u16).collect();
+            assert!(known.contains(&usual) && known.contains(&moved), "{error:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Group, documents::refused};
 use crate::{
@@ -20,16 +21,17 @@ const PAGE: u32 = 200;
 const SHOWN: usize = 20;
 
 /// How many users a schema would break, and the first of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Trial {
     checked: u64,
     broken: u64,
     users: Vec<Broken>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Broken {
     #[serde(rename = "_id")]
+    #[schema(value_type = String)]
     id: UserId,
     errors: Vec<Finding>,
 }

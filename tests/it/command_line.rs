@@ -290,3 +290,18 @@ fn what_is_written_is_for_its_owner_only() {
     }
     server.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_printed_as_it_is_answered_and_needs_no_state() {
+    let state = State::new();
+    let settings = [("SERVICE_PREFIX", "/ums"), ("PUBLIC_URL", "https://um.example.org/people")];
+    let printed = run(&state, &["openapi"], &settings);
+    assert_eq!(printed.code, 0, "{}", printed.err);
+    assert!(fs::read_dir(state.path()).unwrap().next().is_none());
+    let printed: Value = serde_json::from_str(&printed.out).unwrap();
+    assert_eq!(printed["servers"], json!([{ "url": "https://um.example.org/people" }]));
+
+    let server = Program::start(&state, &settings);
+    assert_eq!(server.get("/ums/documentation/json", "").await, (200, printed));
+    server.stop();
+}

@@ -9,6 +9,7 @@ mod calls;
 mod command_line;
 mod crud_service;
 mod damage;
+mod documented;
 mod holding;
 mod house;
 mod keycloak;

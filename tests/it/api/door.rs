@@ -27,6 +27,8 @@ use user_manager::{
     users::{self, UserId, create::Draft},
 };
 
+use crate::documented::{Exchange, undocumented};
+
 pub const PASSWORD: &str = "correct horse battery";
 
 pub struct Door {
@@ -153,7 +155,17 @@ impl Door {
     pub async fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut line = self.connect().await;
         line.write(&request(method, target, headers, body)).await;
-        line.read_answer(method).await.expect("an answer")
+        let answer = line.read_answer(method).await.expect("an answer");
+        // Only the probes stand outside of the prefix, and only there.
+        let inside = target.strip_prefix(&self.app.config.http.prefix);
+        let target =
+            if target.starts_with("/-/") { target } else { inside.filter(|it| !it.starts_with("/-/")).unwrap_or("") };
+        let header = |name: &str| answer.header(name).map(str::to_owned);
+        let sent = serde_json::from_slice(body).ok();
+        let (sent, status) = (sent.as_ref(), answer.status);
+        let missed = undocumented(&Exchange { method, target, sent, status, header: &header, body: &answer.body });
+        assert_eq!(missed, None, "the document does not know of this");
+        answer
     }
 
     pub async fn connect(&self) -> Line {

@@ -8,10 +8,10 @@ use super::{
     door::{Answer, Door, PASSWORD},
     routes,
 };
-use crate::worlds::World;
+use crate::{documented::DOCUMENT, worlds::World};
 
 /// Open to everybody: the credential is in the request, or nothing is given away.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 11] = [
     "/oauth/token",
     "/oauth/revoke",
     "/refreshtoken",
@@ -21,6 +21,8 @@ const OPEN: [&str; 9] = [
     "/-/healthz",
     "/-/ready",
     "/-/check-up",
+    "/documentation",
+    "/documentation/json",
 ];
 /// Anybody who is somebody, for what is his own.
 const OWN: [(&str, &str); 6] = [
@@ -34,6 +36,32 @@ const OWN: [(&str, &str); 6] = [
 /// The same, and they end the session in which one asks.
 const LEAVING: [(&str, &str); 2] = [("POST", "/logout"), ("DELETE", "/users/me/sessions")];
 
+/// What a gateway says of whom it lets in. From anybody else it says nothing.
+const FORGED: [(&str, &str); 9] = [
+    ("miauserid", "root"),
+    ("miausergroups", "administrators,users:admin"),
+    ("miauserproperties", "{\"permissions\":[\"users:admin\"]}"),
+    ("client-type", "backoffice"),
+    ("isbackoffice", "1"),
+    ("x-gateway-secret", "x"),
+    ("acl_rows", "[{}]"),
+    ("acl_read_columns", "email"),
+    ("acl_write_columns", "roles"),
+];
+
+/// The document asks for a token where one is needed.
+fn lets_in_whom_the_document_says(method: &str, path: &str) {
+    let operation = &DOCUMENT["paths"][path][method.to_lowercase()];
+    let security = operation["security"].as_array().unwrap();
+    let open = security.is_empty() || security.contains(&json!({}));
+    assert_eq!(open, OPEN.contains(&path), "{method} {path}");
+    if !open {
+        let own = OWN.contains(&(method, path)) || LEAVING.contains(&(method, path));
+        let permissions = security.iter().find_map(|one| one["bearer"].as_array()).unwrap();
+        assert_eq!(permissions.is_empty(), own, "{method} {path}");
+    }
+}
+
 #[tokio::test]
 async fn no_route_lets_anybody_in_who_may_not() {
     let door = Door::open().await;
@@ -41,6 +69,7 @@ async fn no_route_lets_anybody_in_who_may_not() {
     let before = door.snapshot();
     let forged = format!("{}x", &door.admin.token[..door.admin.token.len() - 1]);
     for (method, path) in routes() {
+        lets_in_whom_the_document_says(&method, &path);
         if OPEN.contains(&path.as_str()) || LEAVING.contains(&(method.as_str(), path.as_str())) {
             continue;
         }
@@ -48,6 +77,15 @@ async fn no_route_lets_anybody_in_who_may_not() {
         let body = Some(json!({ "$set": { "name": "x" } })).filter(|_| method == "POST" || method == "PATCH");
         let ask = async |token: Option<&str>| {
             let answer = door.send(&method, &target, token, body.as_ref()).await;
+            if !answer.body.is_empty() {
+                let mut headers = FORGED.to_vec();
+                let bearer = token.map(|token| format!("Bearer {token}"));
+                headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+                headers.extend(body.as_ref().map(|_| ("content-type", "application/json")));
+                let sent = body.as_ref().map(Value::to_string).unwrap_or_default();
+                let forged = door.ask(&method, &target, &headers, sent.as_bytes()).await;
+                assert_eq!((forged.status, forged.code()), (answer.status, answer.code()), "{method} {path}");
+            }
             (answer.status, answer.code(), answer.header("www-authenticate").map(str::to_owned))
         };
         let realm = r#"Bearer realm="user-manager""#;

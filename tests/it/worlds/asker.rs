@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
+use crate::documented::{Exchange, undocumented};
+
 /// Somebody with a token, or nobody in particular.
 #[derive(Clone)]
 pub struct Asker {
@@ -65,36 +67,39 @@ impl Asker {
 
     /// A page for people, as a browser would ask for it.
     pub async fn page(&self, path: &str) -> Page {
-        self.page_of(self.client.get(format!("http://{}{path}", self.address))).await
+        self.page_of("GET", path, |request| request).await
     }
 
     /// The form of a page, as a browser would send it.
     pub async fn submits(&self, path: &str, form: &[(&str, &str)]) -> Page {
-        self.page_of(self.client.post(format!("http://{}{path}", self.address)).form(form)).await
+        self.page_of("POST", path, |request| request.form(form)).await
     }
 
     /// The same with any body.
     pub async fn submits_body(&self, path: &str, kind: &str, body: &str) -> Page {
-        let request = self.client.post(format!("http://{}{path}", self.address));
-        self.page_of(request.header("content-type", kind).body(body.to_owned())).await
+        self.page_of("POST", path, |request| request.header("content-type", kind).body(body.to_owned())).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
-    async fn page_of(&self, mut request: reqwest::RequestBuilder) -> Page {
+    async fn page_of(&self, method: &str, path: &str, with: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Page {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = with(self.client.request(method.parse().unwrap(), url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Page { status, headers, html: response.text().await.unwrap() }
+        let html = response.text().await.unwrap();
+        documented(method, path, None, status, &headers, html.as_bytes());
+        Page { status, headers, html }
     }
 
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let (line, mut request) = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(&body);
+        if let Some(body) = &body {
+            request = request.json(body);
         }
-        Self::answered(line, request).await
+        Self::answered(line, request, body.as_ref()).await
     }
 
     /// As RFC 6749 has it.
@@ -106,7 +111,7 @@ impl Asker {
     /// A body of that type.
     pub async fn sends(&self, kind: &str, method: Method, path: &str, body: Vec<u8>) -> Reply {
         let (line, request) = self.request(method, path);
-        Self::answered(line, request.header("content-type", kind).body(body)).await
+        Self::answered(line, request.header("content-type", kind).body(body), None).await
     }
 
     fn request(&self, method: Method, path: &str) -> (String, RequestBuilder) {
@@ -123,16 +128,24 @@ impl Asker {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is a caller of the program, not the program")]
-    async fn answered(line: String, request: RequestBuilder) -> Reply {
+    async fn answered(line: String, request: RequestBuilder, sent: Option<&Value>) -> Reply {
         let response = request.send().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
+        let (method, path) = line.split_once(' ').unwrap();
+        documented(method, path, sent, status, &headers, &body);
         let body = match body.as_ref() {
             [] => Value::Null,
             bytes => serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("{line}: no JSON: {body:?}")),
         };
         Reply { line, status, headers, body }
     }
+}
+
+fn documented(method: &str, target: &str, sent: Option<&Value>, status: u16, headers: &HeaderMap, body: &[u8]) {
+    let header = |name: &str| Some(headers.get(name)?.to_str().unwrap().to_owned());
+    let missed = undocumented(&Exchange { method, target, sent, status, header: &header, body });
+    assert_eq!(missed, None, "the document does not know of this");
 }
 
 /// Nobody new is mailed to unless the story says so: what goes on by itself would meet the faults that were planned for others.
