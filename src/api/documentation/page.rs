@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use minijinja::{
-    Environment, context,
+    Environment, HtmlEscape, context,
     value::{Serde, Value as Shown},
 };
 use serde::Serialize;
@@ -57,6 +57,7 @@ fn written(document: &OpenApi, link: &str) -> Result<String, Box<dyn std::error:
     let document = serde_json::to_value(document)?;
     let mut environment = Environment::new();
     environment.add_template("documentation.html", TEMPLATE)?;
+    environment.add_filter("marked", |text: &str| Shown::from_safe_string(marked(text)));
     let shown = context! {
         link,
         style => Shown::from_safe_string(STYLE.to_owned()),
@@ -64,6 +65,7 @@ fn written(document: &OpenApi, link: &str) -> Result<String, Box<dyn std::error:
         version => document["info"]["version"].as_str(),
         about => document["info"]["description"].as_str(),
         sections => Shown::from(Serde(sections(&document))),
+        shared => Shown::from(Serde(shared(&document))),
         schemas => Shown::from(Serde(schemas(&document))),
     };
     Ok(environment.get_template("documentation.html")?.render(shown)?)
@@ -87,6 +89,8 @@ struct Operation<'d> {
     parameters: Vec<Row<'d>>,
     bodies: Vec<Content<'d>>,
     replies: Vec<Reply<'d>>,
+    /// Those that look alike wherever they are given.
+    shared: Vec<(&'d str, &'d str)>,
 }
 
 #[derive(Serialize)]
@@ -151,16 +155,8 @@ fn shown<'d>(document: &'d Value, path: &'d str, method: &str, operation: &'d Va
         required: parameter["required"] == true,
         told: text(&parameter["description"]),
     });
-    let replies = members(&operation["responses"]).map(|(status, reply)| {
-        let reply = resolved(document, reply);
-        // One form of an error is enough here.
-        let contents = members(&reply["content"]).filter(|(media, _)| *media != "application/problem+json");
-        Reply {
-            status,
-            told: text(&reply["description"]),
-            kinds: contents.map(|(_, content)| kind(&content["schema"])).collect(),
-        }
-    });
+    let replies = || members(&operation["responses"]).map(|(status, reply)| (status, reply, name(reply)));
+    let own = replies().filter(|(_, _, shared)| shared.is_none()).map(|(status, reply, _)| replied(status, reply));
     Operation {
         id: text(&operation["operationId"]),
         method: method.to_uppercase(),
@@ -172,8 +168,20 @@ fn shown<'d>(document: &'d Value, path: &'d str, method: &str, operation: &'d Va
         bodies: members(&operation["requestBody"]["content"])
             .map(|(media, body)| content(document, media, body))
             .collect(),
-        replies: replies.collect(),
+        replies: own.collect(),
+        shared: replies().filter_map(|(status, _, shared)| Some((status, shared?))).collect(),
     }
+}
+
+fn replied<'d>(status: &'d str, reply: &'d Value) -> Reply<'d> {
+    // One form of an error is enough here.
+    let contents = members(&reply["content"]).filter(|(media, _)| *media != "application/problem+json");
+    let kinds = contents.map(|(_, content)| kind(&content["schema"])).collect();
+    Reply { status, told: text(&reply["description"]), kinds }
+}
+
+fn shared(document: &Value) -> Vec<Reply<'_>> {
+    members(&document["components"]["responses"]).map(|(name, reply)| replied(name, reply)).collect()
 }
 
 fn content<'d>(document: &'d Value, media: &'d str, content: &'d Value) -> Content<'d> {
@@ -211,8 +219,8 @@ fn schemas(document: &Value) -> Vec<Schema<'_>> {
 }
 
 fn kind(schema: &Value) -> Kind<'_> {
-    if let Some(name) = schema["$ref"].as_str() {
-        return Kind { words: String::new(), schema: name.rsplit('/').next() };
+    if let Some(name) = name(schema) {
+        return Kind { words: String::new(), schema: Some(name) };
     }
     for several in ["anyOf", "allOf", "oneOf"] {
         // The first is the rule, the others say more of it; null stands for what need not be there.
@@ -237,6 +245,20 @@ fn kind(schema: &Value) -> Kind<'_> {
 fn resolved<'d>(document: &'d Value, whole: &'d Value) -> &'d Value {
     let pointed = whole["$ref"].as_str().and_then(|place| document.pointer(place.strip_prefix('#')?));
     pointed.unwrap_or(whole)
+}
+
+/// Of what it stands for, where it stands for something else.
+fn name(whole: &Value) -> Option<&str> {
+    whole["$ref"].as_str()?.rsplit('/').next()
+}
+
+/// What stands between backticks is code.
+fn marked(text: &str) -> String {
+    let part = |(nth, part): (usize, &str)| match nth % 2 {
+        0 => HtmlEscape(part).to_string(),
+        _ => format!("<code>{}</code>", HtmlEscape(part)),
+    };
+    text.split('`').enumerate().map(part).collect()
 }
 
 fn example(schema: &Value) -> Option<&Value> {

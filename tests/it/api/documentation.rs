@@ -152,6 +152,26 @@ fn codes(reply: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_parameter_is_known_where_the_document_names_it_and_nowhere_else() {
+    let door = Door::open().await;
+    for (method, path, operation) in operations() {
+        let target = path.replace("{id}", &door.powerless.id).replace("{sid}", "x");
+        let refused = async |name: &str| {
+            let answer = door.send(&method, &format!("{target}?{name}=x"), Some(&door.admin.token), None).await;
+            String::from_utf8(answer.body).unwrap().contains("is not known here")
+        };
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let named = parameters.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap());
+        let named: Vec<&str> = named.collect();
+        for name in named.iter().filter(|name| **name != "fields") {
+            assert!(!refused(name).await, "{method} {path} does not know {name}");
+        }
+        let strange = if named.contains(&"fields") { "_strange" } else { "strange" };
+        assert_eq!(refused(strange).await, path != "/reset-password", "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_answered_to_everybody_and_says_where_the_routes_are() {
     let door = Door::with(&[("SERVICE_PREFIX", "/ums")]).await;
     for path in ["/ums/documentation/json", "/ums/documentation/json/"] {
