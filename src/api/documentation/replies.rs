@@ -50,8 +50,9 @@ const TAG: &str = "ETag";
 const AGAIN: &str = "Retry-After";
 const CHALLENGE: &str = "WWW-Authenticate";
 const ALLOW: &str = "Allow";
+const COOKIE: &str = "Set-Cookie";
 
-const HEADERS: [(&str, &str); 8] = [
+const HEADERS: [(&str, &str); 9] = [
     (REQUEST_ID, "The caller's own where it is harmless, else one of ours"),
     (VERSION, "Which version answers"),
     (OPERATION_ID, "The operation that this request began: `GET /operations/{id}`"),
@@ -60,6 +61,7 @@ const HEADERS: [(&str, &str); 8] = [
     (AGAIN, "Whole seconds after which it may be tried again, where waiting helps"),
     (CHALLENGE, "RFC 6750 3"),
     (ALLOW, "The methods of this route"),
+    (COOKIE, "Where `SESSION_COOKIE=true`: the session, or that it has ended"),
 ];
 
 /// Everything that is answered there.
@@ -124,12 +126,10 @@ fn success(says: &Says, given: &Given) -> Response {
     if let Some((kind, schema)) = &given.content {
         response = response.content(*kind, ContentBuilder::new().schema(Some(schema.clone())).build());
     }
-    for (name, told) in given.headers {
-        response = response.header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*told)).build());
-    }
     let mut headers = vec![REQUEST_ID, VERSION];
     headers.extend(says.operation.then_some(OPERATION_ID));
     headers.extend(says.keyed.then_some(REPLAYED));
+    headers.extend(given.cookie.then_some(COOKIE));
     headers.extend((says.tagged && given.content.is_some()).then_some(TAG));
     headed(response, &headers)
 }
@@ -170,6 +170,8 @@ fn error(status: u16, codes: &[Code], says: &Says, words: Option<&Words>) -> Res
     headers.extend((says.keyed && begun).then_some(REPLAYED));
     headers.extend(codes.iter().any(|code| code.may_wait()).then_some(AGAIN));
     headers.extend(codes.iter().any(|code| code.may_challenge()).then_some(CHALLENGE));
+    let ended = codes.iter().any(|code| matches!(code, Code::TokenRevoked | Code::RefreshRefused));
+    headers.extend(ended.then_some(COOKIE));
     headers.extend(codes.contains(&Code::MethodNotAllowed).then_some(ALLOW));
     headed(response, &headers)
 }

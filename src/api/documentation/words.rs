@@ -48,7 +48,8 @@ pub struct Given {
     pub status: u16,
     pub told: &'static str,
     pub content: Option<(&'static str, RefOr<Schema>)>,
-    pub headers: &'static [(&'static str, &'static str)],
+    /// Whether a cookie may come with it.
+    pub cookie: bool,
 }
 
 pub struct Section {
@@ -135,14 +136,14 @@ impl Words {
     }
 
     fn gives_as(mut self, status: u16, told: &'static str, content: Option<(&'static str, RefOr<Schema>)>) -> Self {
-        self.gives.push(Given { status, told, content, headers: &[] });
+        self.gives.push(Given { status, told, content, cookie: false });
         self
     }
 
-    /// Beside the one that was said last.
-    fn with_header(mut self, header: &'static [(&'static str, &'static str)]) -> Self {
+    /// The way that was said last may set one.
+    fn with_cookie(mut self) -> Self {
         if let Some(last) = self.gives.last_mut() {
-            last.headers = header;
+            last.cookie = true;
         }
         self
     }
@@ -219,14 +220,13 @@ pub fn sections() -> Vec<Section> {
 fn of_sessions() -> Vec<Words> {
     let tokens =
         "Tokens of the session. Where it is kept in a cookie (`SESSION_COOKIE=true`): no body, but `Set-Cookie`";
-    let cookie: &[(&str, &str)] = &[("Set-Cookie", "Where `SESSION_COOKIE=true`")];
     vec![
         post("/oauth/token", "logIn", "A name and a password for tokens")
             .more("As a form it answers and refuses as RFC 6749 has it, and refreshes too.")
             .takes::<Login>()
             .takes_form::<Grant>()
             .gives_as(200, tokens, Some((JSON, either::<Tokens, Granted>())))
-            .with_header(cookie)
+            .with_cookie()
             .may(&[&OF_A_BODY, &LOGIN, &SYSTEMS, &COOKIE, &REFRESH, &[Code::UnsupportedGrantType]])
             .refuses::<GrantRefused>(400, JSON)
             .refuses::<GrantRefused>(429, JSON),
@@ -241,12 +241,12 @@ fn of_sessions() -> Vec<Words> {
             .more("Beside the access token of the same session, which may have expired; or the session's cookie alone.")
             .takes_perhaps::<Refresh>()
             .gives::<Tokens>(tokens)
-            .with_header(cookie)
+            .with_cookie()
             .may(&[&OF_A_BODY, &SYSTEMS, &COOKIE, &REFRESH]),
         post("/logout", "logOut", "Ends the session in which one asks")
             .takes_perhaps::<Ignored>()
             .gives_nothing(204, "It has ended")
-            .with_header(cookie)
+            .with_cookie()
             .may(&[&OF_A_BODY, &SYSTEMS]),
         get("/userinfo", "whoAmI", "Who one is")
             .gives::<Claims>("What the identity says, and the user")
