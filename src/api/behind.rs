@@ -41,6 +41,11 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
 }
 
+/// Whether that route is not there behind a gateway that does not guard it.
+pub fn may_be_hidden(path: &str) -> bool {
+    matches!(set(path), Set::Named(_))
+}
+
 /// To what a route belongs.
 enum Set {
     Basic,

@@ -30,6 +30,7 @@ use utoipa::{
 
 use self::words::{Section, Words};
 use super::{
+    behind,
     frame::VERSION,
     routes::Endpoint,
     sessions,
@@ -39,7 +40,7 @@ use super::{
 use crate::{
     app::App,
     config::Config,
-    error::{self, Error},
+    error::{self, Code, Error},
     events,
     groups::trial::Trial,
     operations,
@@ -120,7 +121,9 @@ fn document(config: &Config) -> OpenApi {
 const ABOUT: &str = "Keeps a person's user and his identity in step, whatever fails on the way.\n\n\
     A closing slash means the same on every route. Every answer bears `x-request-id` and `x-user-manager-version`. \
     An error says in `code` which situation it is; with `Accept: application/problem+json` it comes as RFC 9457 has it. \
-    `UPSTREAM_STATUS=precise` tells failures of other systems with 502, 503 or 504 in place of 500.";
+    `UPSTREAM_STATUS=precise` tells failures of other systems with 502, 503 or 504 in place of 500.\n\n\
+    With `ACCESS=gateway` an API gateway in front says in headers who asks, in the place of a token; routes that it does not guard \
+    are 404 `route-not-found` then, but for whoever brings a token that opens them.";
 
 /// What is said of the endpoint, with the name of its section.
 fn taken(section: &mut Section, endpoint: &Endpoint) -> Option<(&'static str, Words)> {
@@ -146,7 +149,10 @@ fn operation(endpoint: &Endpoint, words: Option<(&'static str, Words)>) -> Opera
         operation = operation.parameter(parameter.clone());
     }
     operation = operation.securities(Some(securities(endpoint)));
-    let Some((section, words)) = words else { return operation.build() };
+    let Some((section, mut words)) = words else { return operation.build() };
+    if behind::may_be_hidden(endpoint.path) {
+        words.codes.push(Code::RouteNotFound);
+    }
     let mut told = words.more.to_owned();
     if !says.permissions.is_empty() {
         let permissions: Vec<String> = says.permissions.iter().map(|permission| format!("`{permission}`")).collect();

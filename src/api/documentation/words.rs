@@ -176,7 +176,8 @@ const PROMISED: [Code; 1] = [Code::Resumable];
 const HELD: [Code; 1] = [Code::OperationInProgress];
 const TAKEN: [Code; 1] = [Code::NameTaken];
 /// What a user may look like.
-const FORM_OF_A_USER: [Code; 3] = [Code::ValidationFailed, Code::NotSettable, Code::ExpirationPast];
+const FORM_OF_A_USER: [Code; 4] =
+    [Code::ValidationFailed, Code::NotSettable, Code::ExpirationPast, Code::ColumnProtected];
 const ITS_GROUP: [Code; 2] = [Code::GroupUnknown, Code::GroupUnusable];
 const NO_IDENTITIES: [Code; 1] = [Code::GroupWithoutIdentities];
 const ROLES_GIVEN: [Code; 2] = [Code::RoleUnknown, Code::RoleAbove];
