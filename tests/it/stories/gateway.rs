@@ -140,7 +140,7 @@ async fn what_the_gateway_does_not_guard_is_not_there() {
             let there = named || BASIC.contains(&asked.as_str());
             if ["/reset-password", "/documentation"].contains(&template.as_str()) {
                 // What it answers is a page.
-                assert_eq!(admin.page(&path).await.html.contains("route-not-found"), !there, "{asked}");
+                assert_eq!(admin.page(&path).await.html.starts_with('<'), there, "{asked}");
                 continue;
             }
             assert_eq!(hidden(&admin).await, !there, "{asked} through the gateway, all named: {named}");
