@@ -56,6 +56,9 @@ struct ShownStep {
 /// Newest first; one's own where one may not see those of others.
 pub async fn list(app: &App, caller: &Caller, mut query: ListQuery) -> Result<Vec<Shown>, Error> {
     if !sees_all(caller) {
+        if caller.is_nobody() {
+            return Ok(Vec::new());
+        }
         query.actor = Some(caller.origin.actor.clone());
     }
     let entries = app.journal.list(query).await?;
@@ -112,7 +115,8 @@ pub async fn resume(app: &App, subject: &UserId) -> Result<(), Error> {
 
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<Entry, Error> {
     let entry = app.journal.read(id).await?;
-    let visible = entry.filter(|entry| sees_all(caller) || entry.origin.actor == caller.origin.actor);
+    let own = |entry: &Entry| !caller.is_nobody() && entry.origin.actor == caller.origin.actor;
+    let visible = entry.filter(|entry| sees_all(caller) || own(entry));
     visible.ok_or_else(|| Error::new(Code::OperationNotFound, "Operation not found"))
 }
 

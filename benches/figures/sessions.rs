@@ -68,7 +68,7 @@ pub fn measure(directory: &Path, size: Size, table: &mut Table) {
         ms,
     );
     table.stated(&format!("`GET /users/:id` with a token, {clients} clients"), reads.told(per_second));
-    table.stated("the same read, and a route that asks for no token", bare.told(per_second));
+    table.stated("the same read behind a gateway that decides, without one", bare.told(per_second));
     table.figure("with a token against without", Wanted::AtLeast(0.85), &of_bare, ratio);
     table.stated(&format!("refreshes, {clients} clients"), refreshes.told(per_second));
     crowded(directory, size, table);
@@ -111,7 +111,7 @@ async fn reads_beside_logins(directory: &Path, size: Size) -> f64 {
     let mut took = Vec::new();
     while !logins.is_finished() {
         let began = Instant::now();
-        crowd.read(&token).await;
+        crowd.read(Some(&token)).await;
         took.push(began.elapsed().as_secs_f64() * 1000.0);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -119,30 +119,28 @@ async fn reads_beside_logins(directory: &Path, size: Size) -> f64 {
     took[took.len() * 99 / 100]
 }
 
-/// With a token, and the same without anybody asking for one.
+/// With a token, and the very same read behind a gateway that has decided who may, so that nobody is asked for anything.
 async fn reads_per_second(directory: &Path, size: Size) -> (f64, f64) {
-    let crowd = Crowd::open(directory, 1, &[]).await;
-    let token: Arc<str> = crowd.token(0).await.into();
-    let with = crowd.clone();
-    let known = crowd::rate(size.clients, size.slot, move |done| {
-        let (crowd, token) = (with.clone(), token.clone());
-        async move {
-            crowd.read(&token).await;
-            done.one();
-        }
-    });
-    let known = known.await;
-    let bare = crowd::rate(size.clients, size.slot, move |done| {
-        let crowd = crowd.clone();
-        async move {
-            let (caller, id) = (Caller::inside("bench", "system", "r"), &crowd.people[0]);
-            let user = users::get(&crowd.app, &caller, id).await.unwrap();
-            assert!(serde_json::to_vec(&user.document).unwrap().len() > 10);
-            assert_eq!(crowd.ask("GET", "/-/healthz", None, None).await.0, 200);
-            done.one();
-        }
-    });
-    (known, bare.await)
+    const DECIDED: [(&str, &str); 4] = [
+        ("ACCESS", "gateway"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("GATEWAY_PERMISSIONS", "none"),
+        ("GATEWAY_ANONYMOUS", "public"),
+    ];
+    let mut rates = [0.0; 2];
+    for (rate, settings) in rates.iter_mut().zip([&[][..], &DECIDED]) {
+        let crowd = Crowd::open(directory, 1, settings).await;
+        let token: Option<Arc<str>> = if settings.is_empty() { Some(crowd.token(0).await.into()) } else { None };
+        let read = crowd::rate(size.clients, size.slot, move |done| {
+            let (crowd, token) = (crowd.clone(), token.clone());
+            async move {
+                crowd.read(token.as_deref()).await;
+                done.one();
+            }
+        });
+        *rate = read.await;
+    }
+    (rates[0], rates[1])
 }
 
 async fn refreshes_per_second(directory: &Path, size: Size) -> f64 {
@@ -217,7 +215,6 @@ fn fill(place: &Path, sessions: u32) {
 /// The program's API without sockets, and people who have passwords.
 #[derive(Clone)]
 struct Crowd {
-    app: Arc<App>,
     api: Api,
     people: Arc<Vec<UserId>>,
     next: Arc<AtomicUsize>,
@@ -249,7 +246,7 @@ impl Crowd {
             let draft = Draft { fields, password: Some(PASSWORD.into()), grant, ..Draft::default() };
             made.push(users::create(&app, &Caller::inside("bench", "system", "r"), draft).await.unwrap());
         }
-        Self { api: Api::new(app.clone()), app, people: Arc::new(made), next: Arc::default(), _place: None }
+        Self { api: Api::new(app), people: Arc::new(made), next: Arc::default(), _place: None }
     }
 
     async fn log_in(self, done: Done) {
@@ -272,8 +269,8 @@ impl Crowd {
         self.opened(self.ask("POST", "/refreshtoken", Some(access), Some(body)).await)
     }
 
-    async fn read(&self, token: &str) {
-        let (status, _) = self.ask("GET", &format!("/users/{}", self.people[0]), Some(token), None).await;
+    async fn read(&self, token: Option<&str>) {
+        let (status, _) = self.ask("GET", &format!("/users/{}", self.people[0]), token, None).await;
         assert_eq!(status, 200);
     }
 
@@ -295,7 +292,8 @@ impl Crowd {
             }
             None => Body::empty(),
         };
-        let answer = self.api.answer(request.body(body).unwrap(), None).await;
+        let peer = Some(std::net::Ipv4Addr::LOCALHOST.into());
+        let answer = self.api.answer(request.body(body).unwrap(), peer).await;
         let status = answer.status().as_u16();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
