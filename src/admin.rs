@@ -1,6 +1,7 @@
 //! What an operator does at the command line: the first administrator, further ones, passwords, permissions. Works beside
 //! a running server, over its socket, or opens the state itself where nobody holds it. Knows no HTTP.
 
+pub mod backup;
 mod commands;
 mod first;
 mod operator;

@@ -134,8 +134,7 @@ impl App {
 
     /// Of parts that are open already. Recovers nothing by itself.
     pub async fn assemble(config: Arc<Config>, systems: Systems, state: Arc<Sqlite>) -> Result<Self, OpenError> {
-        let chain_key = state.get_or_put(CHAIN_KEY, random_key()?).await?;
-        let journal = SqliteJournal::open(state.clone(), chain_key, systems.clock.clone()).await?;
+        let journal = open_journal(&state, &systems.clock).await?;
         Self::assemble_with(config, systems, state, Arc::new(journal)).await
     }
 
@@ -226,6 +225,12 @@ impl App {
     }
 }
 
+/// The journal in that state, whose chain is read.
+pub async fn open_journal(state: &Arc<Sqlite>, clock: &Clock) -> Result<SqliteJournal, OpenError> {
+    let chain_key = state.get_or_put(CHAIN_KEY, random_key()?).await?;
+    Ok(SqliteJournal::open(state.clone(), chain_key, clock.clone()).await?)
+}
+
 /// The collections in use.
 pub struct Stores {
     pub users: Arc<dyn Store>,
@@ -270,7 +275,8 @@ fn not_put(failure: Failure) -> OpenError {
 
 type OpenIdentity = (Arc<dyn Identity>, Option<Arc<identity::embedded::Embedded>>);
 
-async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<OpenIdentity, OpenError> {
+/// The provider that the settings name, and ours, where it is that.
+pub async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<OpenIdentity, OpenError> {
     Ok(match &config.identity {
         config::Identity::Embedded { hash_concurrency, hash_queue } => {
             let open = identity::embedded::Embedded::open(state.clone(), clock.clone(), *hash_concurrency, *hash_queue);

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing_subscriber::filter::LevelFilter;
 use user_manager::{
-    admin::{self, Asked, Told, Whom},
+    admin::{self, Asked, Told, Whom, backup},
     api,
     app::App,
     check,
@@ -52,6 +52,12 @@ enum Command {
     },
     /// Prints what /documentation/json answers: every route, as OpenAPI 3.1
     Openapi,
+    /// Writes a copy of the state to a file that is not there yet; also beside a running server
+    Backup { file: PathBuf },
+    /// Puts a copy in the place of the state; what was there stays beside it. No server may be running
+    Restore { file: PathBuf },
+    /// Looks whether the state, or a copy of one, is whole; also beside a running server
+    Verify { file: Option<PathBuf> },
     /// What is not done over HTTP; also beside a running server
     #[command(subcommand)]
     Admin(Admin),
@@ -132,6 +138,9 @@ fn main() -> ExitCode {
             Ok(document) => print(&format!("{document}\n")),
             Err(error) => failed(error),
         },
+        Command::Backup { file } => runtime.block_on(keep(resolved, clock, Keep::BackUp(file))),
+        Command::Restore { file } => runtime.block_on(keep(resolved, clock, Keep::Restore(file))),
+        Command::Verify { file } => runtime.block_on(keep(resolved, clock, Keep::Verify(file))),
         Command::Admin(command) => runtime.block_on(administer(resolved, clock, command)),
     };
     // What still runs has had its time; the journal has the rest.
@@ -250,10 +259,38 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-async fn administer(Resolved { config, .. }: Resolved, clock: Clock, command: Admin) -> ExitCode {
+/// What is done with copies of the state.
+enum Keep {
+    BackUp(PathBuf),
+    Restore(PathBuf),
+    Verify(Option<PathBuf>),
+}
+
+async fn keep(Resolved { config, .. }: Resolved, clock: Clock, what: Keep) -> ExitCode {
+    start_quietly(&config, &clock);
+    let kept = match what {
+        Keep::BackUp(file) => backup::back_up(&config, clock, file).await,
+        Keep::Restore(file) => backup::restore(&config, clock, file).await,
+        Keep::Verify(file) => {
+            let file = file.unwrap_or_else(|| config.state_file.clone());
+            let found = backup::verify(&config, clock, &file).await;
+            found.map(|found| format!("{} is whole: {found}", file.display()))
+        }
+    };
+    match kept {
+        Ok(sentence) => print(&format!("{sentence}\n")),
+        Err(error) => failed(error),
+    }
+}
+
+fn start_quietly(config: &Config, clock: &Clock) {
     let mut log = config.log.clone();
     log.level = log.level.min(LevelFilter::WARN);
     logging::start(&log, clock.clone());
+}
+
+async fn administer(Resolved { config, .. }: Resolved, clock: Clock, command: Admin) -> ExitCode {
+    start_quietly(&config, &clock);
     let asked = match asked(command) {
         Ok(asked) => asked,
         Err(error) => return failed(error),

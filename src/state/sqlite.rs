@@ -4,6 +4,7 @@
 //! One thread writes (`writer`): whatever waits shares one commit. A few threads read. So the file is never busy and
 //! no call of the async runtime blocks on it.
 
+pub mod backup;
 mod documents;
 mod failures;
 mod grants;

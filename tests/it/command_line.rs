@@ -1,5 +1,6 @@
 //! The real program: how it starts, what it says, how it stops, what an operator can do beside it.
 
+mod copies;
 pub mod program;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};

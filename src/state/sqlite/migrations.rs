@@ -31,31 +31,15 @@ pub fn make(connection: &mut Connection) -> rusqlite::Result<()> {
 /// Adds what an older state lacks, and refuses what is not ours, newer than we are, or not as its version says.
 pub fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
     let path = file.display().to_string();
-    let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::NotOurs(path.clone()),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
-            // Of a table that cannot be read SQLite quotes all the lines.
-            let what = error.to_string().lines().next().unwrap_or_default().to_owned();
-            OpenError::Damaged { path: path.clone(), what }
-        }
-        _ => OpenError::Unusable { path: path.clone(), error: error.to_string() },
-    };
-    let number = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
-    let found = number("user_version").map_err(refused)?;
-    let application = number("application_id").map_err(refused)?;
+    let refused = |error| refused(file, &error);
+    let Stamp { application, found } = stamp(connection).map_err(refused)?;
     let tables = schema(connection).map_err(refused)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
     if application == 0 && found == 0 && tables.is_empty() {
         return Err(damaged("it is empty"));
     }
-    if application != APPLICATION_ID {
-        return Err(OpenError::NotOurs(path));
-    }
-    if found > known {
-        return Err(OpenError::Newer { path, found, known });
-    }
-    let as_expected = if found == known {
+    is_ours(connection, file)?;
+    let as_expected = if found == known() {
         tables == *latest().map_err(refused)?
     } else {
         tables == expected(found).map_err(refused)?
@@ -68,6 +52,48 @@ pub fn bring_up_to_date(connection: &mut Connection, file: &Path) -> Result<(), 
     connection.pragma_update(None, "journal_mode", "wal").map_err(refused)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(refused)?;
     migrate(connection, found).map_err(refused)
+}
+
+/// A state of this version or an earlier one.
+pub fn is_ours(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+    let Stamp { application, found } = stamp(connection).map_err(|error| refused(file, &error))?;
+    let path = file.display().to_string();
+    if application != APPLICATION_ID {
+        return Err(OpenError::NotOurs(path));
+    }
+    if found > known() {
+        return Err(OpenError::Newer { path, found, known: known() });
+    }
+    Ok(())
+}
+
+/// What the header of the file says.
+struct Stamp {
+    application: i64,
+    /// Version.
+    found: i64,
+}
+
+fn stamp(connection: &Connection) -> rusqlite::Result<Stamp> {
+    let number = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0));
+    Ok(Stamp { application: number("application_id")?, found: number("user_version")? })
+}
+
+fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+fn refused(file: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = file.display().to_string();
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::NotOurs(path),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+            // Of a table that cannot be read SQLite quotes all the lines.
+            let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+            OpenError::Damaged { path, what }
+        }
+        _ => OpenError::Unusable { path, error: error.to_string() },
+    }
 }
 
 fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
@@ -87,7 +113,7 @@ fn latest() -> rusqlite::Result<&'static Vec<String>> {
     if let Some(latest) = LATEST.get() {
         return Ok(latest);
     }
-    let latest = expected(i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
+    let latest = expected(known())?;
     Ok(LATEST.get_or_init(|| latest))
 }
 
