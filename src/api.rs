@@ -121,9 +121,10 @@ fn routes(app: Arc<App>) -> Router {
     table()
         .router
         .route_layer(from_fn(target::known_parameters))
+        // What is hidden is hidden from every method.
+        .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
         .route_layer(from_fn_with_state(app.clone(), behind::guard))
         .fallback(async || no_route())
-        .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
         .layer(Extension(Documentation::default()))
         .with_state(app)
 }

@@ -176,7 +176,11 @@ impl App {
             clock: systems.clock.clone(),
             sagas: Sagas::new(journal.clone(), systems.clone(), KINDS, limits, interrupted(&config)),
             codes,
-            people: People::new(systems.store.commits()),
+            people: People::new({
+                // Only where all that makes a person lies in one state.
+                let roles = systems.roles.store().map(|roles| roles.commits());
+                systems.store.commits().filter(|_| roles.is_none_or(|commits| commits.is_some()))
+            }),
             groups: Groups::new(systems.groups.clone(), systems.clock.clone()).map_err(OpenError::Driver)?,
             tokens: tokens.map_err(|error| OpenError::Driver(error.message().to_owned()))?,
             own_identities: None,

@@ -160,14 +160,17 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         cookie::same_origin(app, &parts.method, &parts.headers)?;
         let (session, person) = ours::seen(app, Way::Cookie, &cookie).await?.ok_or_else(revoked)?;
         good_for::<D>(app, &session.identity, session.began_ms).await?;
-        return Ok(known(arrival, "cookie", session.identity, Some((Door::Ours, session.id)), person));
+        let session = (session.identity, Some((Door::Ours, session.id)));
+        return known(arrival, "cookie", session, person);
     }
-    let (claims, vouched) = match (app.config.gateway.as_ref().zip(arrival.vouched.as_ref()), bearer(&parts.headers)) {
-        (None, token) => (app.tokens.verify(token?).await?, None),
+    let gateway = app.config.gateway.as_ref();
+    let speaks = gateway.zip(arrival.vouched.as_ref().filter(|vouched| vouched.speaks()));
+    let claims = match (speaks, bearer(&parts.headers)) {
+        (None, token) => app.tokens.verify(token?).await?,
         (Some((gateway, vouched)), Err(_)) => return vouched.caller(app, gateway, arrival).await,
         // A token that is none of ours is the gateway's affair.
         (Some((gateway, vouched)), Ok(token)) => match app.tokens.verify(token).await {
-            Ok(claims) => (claims, Some(vouched)),
+            Ok(claims) => claims,
             Err(error) if error.code() == Code::TokenInvalid => return vouched.caller(app, gateway, arrival).await,
             Err(error) => return Err(error),
         },
@@ -183,11 +186,7 @@ async fn caller<D: Demand>(app: &App, parts: &Parts) -> Result<Caller, Error> {
         person.permissions = permissions.clone();
     }
     let session = claims.session.clone().map(|id| (claims.door, id));
-    let mut caller = known(arrival, "token", claims.subject.clone(), session, person);
-    if let Some(vouched) = vouched {
-        vouched.narrow(&mut caller)?;
-    }
-    Ok(caller)
+    known(arrival, "token", (claims.subject.clone(), session), person)
 }
 
 /// Whether an identity of ours may act here, that has shown at that time who it is.
@@ -203,8 +202,14 @@ async fn good_for<D: Demand>(app: &App, identity: &AuthUserId, shown_ms: i64) ->
     Ok(())
 }
 
-fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<(Door, String)>, person: Person) -> Caller {
-    Caller {
+/// Somebody who has shown who he is; a gateway in front says what of the users he may see.
+fn known(
+    arrival: &Arrival,
+    by: &str,
+    (identity, session): (AuthUserId, Option<(Door, String)>),
+    person: Person,
+) -> Result<Caller, Error> {
+    let mut caller = Caller {
         origin: arrival.origin(person.user.as_str(), by),
         user: Some(person.user),
         identity: Some(identity),
@@ -217,7 +222,11 @@ fn known(arrival: &Arrival, by: &str, identity: AuthUserId, session: Option<(Doo
         write_columns: None,
         operation: arrival.operation.clone(),
         key: None,
+    };
+    if let Some(vouched) = &arrival.vouched {
+        vouched.narrow(&mut caller)?;
     }
+    Ok(caller)
 }
 
 /// RFC 6750 2.1; the name of the scheme in any case (RFC 9110 11.1).

@@ -209,7 +209,9 @@ fn judge(token: &str, algorithm: Algorithm, key: &DecodingKey, trust: &Trust) ->
     let session = match trust.door {
         // Their sessions have names of their own; a token of none is one by itself.
         Door::Foreign(_) => {
-            let name = claims.sid.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(sha256(token.as_bytes())));
+            // Of what is signed: the signature of one token may be written in two ways.
+            let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+            let name = claims.sid.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(sha256(signed.as_bytes())));
             Some(format!("{} {name}", trust.issuer))
         }
         Door::Ours | Door::Provider => claims.sid,

@@ -77,6 +77,12 @@ pub async fn find(app: &App, identity: &str) -> Result<Option<Person>, Error> {
     person(app, look_up(app, identity).await?).await
 }
 
+/// Whose identity that is, whether he may act or not.
+pub async fn whose(app: &App, identity: &str) -> Result<Option<UserId>, Error> {
+    let found = app.systems.store.find(&[("authUserId", identity)]).await.map_err(|failure| failure.into_error())?;
+    Ok(found.into_iter().next().map(|user| user.id))
+}
+
 /// The same of a user, and his identity.
 pub async fn find_user(app: &App, id: &UserId) -> Result<Option<(Person, Option<AuthUserId>)>, Error> {
     let found = app.systems.store.get(id, &Filter::Everything).await.map_err(|failure| failure.into_error())?;

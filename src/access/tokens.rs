@@ -221,6 +221,12 @@ impl Tokens {
         Ok(claims)
     }
 
+    /// Whether that is the token of an issuer whom the settings trust, as it says itself: nobody else is to see it.
+    pub fn are_of_others(&self, token: &str) -> bool {
+        let named = insecure_decode_claims::<Named>(token);
+        named.is_ok_and(|named| self.foreign.iter().any(|issuer| issuer.name() == named.iss))
+    }
+
     /// Whether sessions are ours, and not the identity provider's.
     pub fn are_ours(&self) -> bool {
         self.provider.is_none()

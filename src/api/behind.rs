@@ -28,14 +28,22 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let (mut parts, body) = request.into_parts();
     // Here the gateway speaks for nobody.
     if let Some(arrival) = parts.extensions.get_mut::<Arrival>() {
-        arrival.vouched = None;
+        arrival.vouched = arrival.vouched.as_ref().map(|vouched| Arc::new(vouched.silent()));
     }
     if gate::by_token(&app, &parts).await.is_err() {
         return no_route().into_response();
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
     match reply::of(&mut response) {
-        Some(error) if error.code() == Code::PermissionRequired => no_route().into_response(),
+        // Whoever may not open it does not learn that it is there.
+        Some(error)
+            if matches!(
+                error.code(),
+                Code::PermissionRequired | Code::TokenRequired | Code::PasswordChangeRequired
+            ) =>
+        {
+            no_route().into_response()
+        }
         Some(error) => error.into_response(),
         None => response,
     }

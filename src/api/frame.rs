@@ -103,7 +103,7 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
             precise: app.config.precise_upstream_status,
             login_refused: app.config.login_refused_status,
         };
-        let allow = response.headers_mut().remove(ALLOW);
+        let allow = response.headers_mut().remove(ALLOW).filter(|_| error.code() == Code::MethodNotAllowed);
         response = reply::write(&error, &frame);
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, allow);

@@ -35,7 +35,7 @@ pub async fn check_up(State(app): State<Arc<App>>, Perhaps(caller): Perhaps) -> 
         system
     };
     let mut more = json!({});
-    if caller.is_some_and(|caller| caller.may("operations:read")) {
+    if caller.is_some_and(|caller| !caller.is_nobody() && caller.may("operations:read")) {
         let unusable = app.groups.unusable().await;
         let mut groups =
             json!({ "driver": app.systems.groups.name(), "status": word(unusable.as_ref().is_ok_and(Vec::is_empty)) });

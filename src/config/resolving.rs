@@ -83,6 +83,11 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         },
         trusted_proxies.as_ref().ok(),
     );
+    // Behind a gateway nobody else is a proxy of ours.
+    let trusted_proxies = match &gateway {
+        Ok(Some(gateway)) => Ok(gateway.peers.clone()),
+        Ok(None) | Err(Noted) => trusted_proxies,
+    };
     let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url, trusted_proxies);
     let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
     let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);

@@ -260,6 +260,9 @@ pub fn issuers(text: &str) -> Value<Vec<ForeignIssuer>> {
         if [&one.issuer, &one.audience, &one.identity_claim].iter().any(|text| text.is_empty()) {
             return wrong(of("a text is empty"), RIGHT);
         }
+        if ["iss", "aud", "azp", "sid", "typ", "exp", "iat", "nbf"].contains(&one.identity_claim.as_str()) {
+            return wrong(of("its identityClaim names no person"), "a claim such as sub");
+        }
         if !["http", "https"].contains(&one.jwks.scheme()) || one.jwks.host().is_none() {
             return wrong(of("jwks is no address of the web"), RIGHT);
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     Change, Means, State, User, UserId, rules,
     rules::Precondition,
-    steps::{ChangeIdentity, MoveUser, PatchUser},
+    steps::{ChangeIdentity, MoveUser, PatchUser, RevokeTokens},
 };
 use crate::{
     access::{ADMIN, Caller, Permissions},
@@ -113,10 +113,18 @@ impl Turn {
                 };
 
                 let mut after = user.clone();
-                if unblocks && user.blocked() {
+                let unblock = (unblocks && user.blocked()).then(|| {
                     let set = Map::from_iter([("blocked".to_owned(), Value::Bool(false))]);
-                    let change = Change { set, unset: Vec::new() };
+                    Change { set, unset: Vec::new() }
+                });
+                if let Some(change) = &unblock {
                     change.apply(&mut after.document);
+                }
+                let last = User { state: way.last().copied().unwrap_or(user.state), ..after.clone() };
+                if let Some(revoke) = RevokeTokens::of(saga.view(), &user, &last) {
+                    saga.step(revoke).await?;
+                }
+                if let Some(change) = unblock {
                     after.revision = saga.step(PatchUser::new(&user, change, &by)).await?;
                 }
                 for &to in way {

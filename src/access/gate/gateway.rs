@@ -31,6 +31,8 @@ const LONGEST: usize = 255;
 /// What the gateway vouches for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vouched {
+    /// Whether it speaks for somebody here, or only says what whoever asks may see.
+    speaks: bool,
     /// Who asks.
     user: Option<String>,
     /// Through a back office.
@@ -75,6 +77,11 @@ pub fn vouched(gateway: &Gateway, peer: Option<IpAddr>, headers: &mut HeaderMap)
         Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Some(Err(_)) => Err(Error::new(Code::AmbiguousHeader, format!("The header {name} is no visible ASCII"))),
     };
+    // Nothing would mean everything.
+    let narrowing = |name: &str| match text(name)? {
+        None if said.contains_key(name) => Err(invalid_query(format!("the header {name} is empty"))),
+        text => Ok(text),
+    };
     let columns = |text: String| text.split(',').map(|name| name.trim().to_owned()).collect();
     let user = text(user)?;
     if user.as_ref().is_some_and(|user| user.len() > LONGEST || !user.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -82,11 +89,12 @@ pub fn vouched(gateway: &Gateway, peer: Option<IpAddr>, headers: &mut HeaderMap)
         return Err(Error::new(Code::AmbiguousHeader, sentence));
     }
     Ok(Some(Vouched {
+        speaks: true,
         user,
         backoffice: text(backoffice)?.is_some_and(|text| ["1", "true"].contains(&text.as_str())),
-        rows: text(ROWS)?,
-        read_columns: text(READ_COLUMNS)?.map(columns),
-        write_columns: text(WRITE_COLUMNS)?.map(columns),
+        rows: narrowing(ROWS)?,
+        read_columns: narrowing(READ_COLUMNS)?.map(columns),
+        write_columns: narrowing(WRITE_COLUMNS)?.map(columns),
     }))
 }
 
@@ -97,6 +105,15 @@ fn alike(one: &str, other: &str) -> bool {
 }
 
 impl Vouched {
+    /// The same where it speaks for nobody.
+    pub fn silent(&self) -> Self {
+        Self { speaks: false, ..self.clone() }
+    }
+
+    pub fn speaks(&self) -> bool {
+        self.speaks
+    }
+
     /// Whoever asks, with what the gateway says that he may see.
     ///
     /// # Errors
@@ -142,8 +159,14 @@ impl Vouched {
                         caller.user = Some(person.user);
                         caller.permissions = person.permissions;
                     }
-                    // Whom it lets in although we do not is its own affair.
-                    None if unasked => {}
+                    // Whom it lets in although we do not is its own affair; but he is who he is.
+                    None if unasked => {
+                        if let Some(identity) = &caller.identity
+                            && caller.user.is_none()
+                        {
+                            caller.user = people::whose(app, identity).await?;
+                        }
+                    }
                     None => {
                         let sentence = "Whom the gateway names may not act";
                         return Err(Error::new(Code::TokenRevoked, sentence));

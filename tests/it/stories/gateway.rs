@@ -133,6 +133,12 @@ async fn what_the_gateway_does_not_guard_is_not_there() {
             let (asked, path) = (format!("{method} {template}"), somewhere(&template));
             let method: reqwest::Method = method.parse().unwrap();
             let body = (method != reqwest::Method::GET).then(|| json!({}));
+            if !(named || BASIC.iter().any(|basic| basic.ends_with(&format!(" {template}")))) {
+                for strange in [reqwest::Method::PUT, reqwest::Method::OPTIONS] {
+                    let reply = admin.ask(strange, &path, None).await;
+                    assert_eq!((reply.status, reply.header("allow")), (404, None), "{template}");
+                }
+            }
             let hidden = async |asker: &Asker| {
                 let reply = asker.ask(method.clone(), &path, body.clone()).await;
                 (reply.status, reply.code()) == (404, "route-not-found")
@@ -183,6 +189,9 @@ async fn where_the_gateway_decides_nothing_is_asked_and_who_it_was_is_kept() {
         let kept = vouched(world, &own).with("isbackoffice", "0");
         kept.patch(&path, change.clone()).await.refuses(403, "own-record");
         vouched(world, &own).with("isbackoffice", "true").patch(&path, change).await.is(200);
+        // Also now that he is blocked.
+        let unblock = json!({ "$set": { "blocked": false } });
+        vouched(world, &own).patch(&path, unblock).await.refuses(403, "own-record");
 
         // Nobody in particular.
         gateway(world).get(&path).await.is(200);
@@ -217,7 +226,7 @@ async fn rows_and_columns_are_what_the_gateway_says() {
         rows.patch(&path(2), json!({ "$set": { "name": "Ann" } })).await.refuses(404, "user-not-found");
         rows.delete(&path(2)).await.refuses(404, "user-not-found");
         let all = json!([{ "filter": { "name": { "$in": ["Ann", "Cid"] } }, "stateTo": "DRAFT" }]);
-        for hostile in ["{", "7", "[7]", r#"{"$where":"1"}"#, r#"[{"name":{"$regex":"("}}]"#] {
+        for hostile in ["", "{", "7", "[7]", r#"{"$where":"1"}"#, r#"[{"name":{"$regex":"("}}]"#] {
             let told = admin.with("acl_rows", hostile);
             told.get("/users/").await.refuses(400, "invalid-query");
             told.patch(&path(0), json!({ "$set": { "name": "X" } })).await.refuses(400, "invalid-query");
@@ -228,6 +237,8 @@ async fn rows_and_columns_are_what_the_gateway_says() {
         // A token of one's own does not widen what the gateway narrows.
         let token = world.admin().with("x-gateway-secret", SECRET).with("acl_rows", r#"{"name":"Bob"}"#);
         assert_eq!(names(&token.get("/users/").await.is(200)), ["Bob"]);
+        token.post(&format!("{}/restore", path(0)), json!({})).await.refuses(404, "user-not-found");
+        token.get(&format!("{}/sessions", path(0))).await.refuses(404, "user-not-found");
 
         let columns = admin.with("acl_read_columns", "name, userGroup");
         let seen = |user: &Value| {
