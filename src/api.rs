@@ -6,6 +6,7 @@ mod body;
 mod client;
 mod conditions;
 mod documentation;
+mod ended;
 mod events;
 mod form;
 mod frame;
@@ -13,6 +14,7 @@ mod groups;
 mod health;
 mod json;
 mod keyed;
+mod metrics;
 mod operations;
 mod reset;
 mod roles;
@@ -47,6 +49,7 @@ use crate::{
 
 const OPERATIONS: &str = "/operations";
 const EVENTS: &str = "/events";
+const METRICS: &str = "/-/metrics";
 const USERS: &str = "/users";
 const USER: &str = "/users/{id}";
 const REGISTER: &str = "/users/register";
@@ -66,6 +69,11 @@ pub struct Api {
 impl Api {
     pub fn new(app: Arc<App>) -> Self {
         Self { routes: routes(app.clone()), app }
+    }
+
+    /// Only the metrics, for anybody.
+    pub fn of_metrics(app: Arc<App>) -> Self {
+        Self { routes: metrics::open_routes(app.clone()), app }
     }
 
     /// `peer` is whoever holds the other end of the connection.
@@ -113,6 +121,7 @@ fn table() -> Routes {
         .route("/-/healthz", get(health::alive))
         .route("/-/ready", get(health::ready))
         .route("/-/check-up", get(health::check_up))
+        .route(METRICS, get(metrics::show))
         .route("/documentation", get(documentation::page))
         .route("/documentation/json", get(documentation::json))
 }
@@ -122,7 +131,7 @@ fn routes(app: Arc<App>) -> Router {
         .router
         .route_layer(from_fn(target::known_parameters))
         // What is hidden is hidden from every method.
-        .method_not_allowed_fallback(async || Error::new(Code::MethodNotAllowed, "This method is not known here"))
+        .method_not_allowed_fallback(async || no_method())
         .route_layer(from_fn_with_state(app.clone(), behind::guard))
         .fallback(async || no_route())
         .layer(Extension(Documentation::default()))
@@ -132,6 +141,10 @@ fn routes(app: Arc<App>) -> Router {
 /// The OpenAPI document that `/documentation/json` answers under this configuration.
 pub fn openapi(config: &Config) -> serde_json::Result<String> {
     documentation::written(config)
+}
+
+fn no_method() -> Error {
+    Error::new(Code::MethodNotAllowed, "This method is not known here")
 }
 
 fn no_route() -> Error {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Mutex;
+
 use crate::{
     access::{
         people::People,
@@ -22,6 +24,8 @@ use crate::{
     idempotency::Codes,
     identity::{self, Identity},
     mail::{self, Outbox, Post},
+    metrics::{Metrics, Standing},
+    operations,
     outcome::Failure,
     proxy::Proxy,
     retention,
@@ -30,7 +34,7 @@ use crate::{
     state::{
         self, Documents, Journal, Keys,
         sqlite::{
-            self, Sqlite,
+            self, Opening, Sqlite,
             journal::{self, SqliteJournal},
             lock::{Lock, NotLocked},
         },
@@ -42,6 +46,8 @@ use crate::{
 
 /// How often operations that nobody is at work on are looked for.
 const TEND_EVERY: Duration = Duration::from_secs(10);
+/// Nobody waits longer for the figures of the state.
+const STANDING_WITHIN: Duration = Duration::from_secs(2);
 /// Under this name the key of the journal's hash chain lies in the state.
 const CHAIN_KEY: &str = "journal-chain-key";
 /// Under this name the key lies that makes codes of idempotency keys.
@@ -71,9 +77,12 @@ pub struct App {
     /// What we mail with, where the identity provider does not.
     pub post: Option<Post>,
     pub health: Health,
+    pub metrics: Metrics,
     /// Where users are at a CRUD service: what answers the reads of callers.
     pub proxy: Option<Proxy>,
     state: Arc<Sqlite>,
+    /// When it was read last.
+    standing: Mutex<Option<(i64, Standing)>>,
     draining: AtomicBool,
     /// Held as long as we live.
     _lock: Option<Lock>,
@@ -99,12 +108,14 @@ impl App {
     /// after it. No driver is asked anything yet but what it needs to know of its system.
     pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Arc<Self>, OpenError> {
         let lock = Lock::take(&config.data_dir, config.state_lock_wait, &clock).await?;
-        let state = Sqlite::open(&config.state_file, clock.clone())?;
-        let Stores { users, groups, roles, proxy } = open_stores(&config, &state, &clock).await?;
+        let metrics = Metrics::new(&operations::KINDS);
+        let opening = Opening { commits: metrics.commits.clone(), ..Opening::default() };
+        let state = Sqlite::open_as(&config.state_file, clock.clone(), opening)?;
+        let Stores { users, groups, roles, proxy } = open_stores(&config, &state, &clock, &metrics).await?;
         if groups.name() == "embedded" {
             built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.map_err(not_put)?;
         }
-        let (identity, own_identities) = open_identity(&config, &state, &clock).await?;
+        let (identity, own_identities) = open_identity(&config, &state, &clock, &metrics).await?;
         let systems = Systems {
             store: users,
             groups,
@@ -116,6 +127,7 @@ impl App {
             mails: Outbox::new(state.clone(), config.mail.per_identity, clock.clone()),
             expiry: config.expiry == Expiry::On,
             clock,
+            metrics,
         };
         let post = open_post(&config, &state).await?;
         let mut app = Self::assemble(config, systems, state).await?;
@@ -152,7 +164,10 @@ impl App {
             session: config.token.refresh_idle,
             skew: config.token.clock_skew,
         };
-        let others = Others::of(systems.identity.clone(), &config.token, &config.calls, &systems.clock);
+        let others = {
+            let counted = &systems.metrics.calls;
+            Others::of(systems.identity.clone(), &config.token, &config.calls, &systems.clock, counted)
+        };
         let others = others.map_err(OpenError::Driver)?;
         let tokens = Tokens::open(state.as_ref(), others, systems.clock.clone(), settings).await;
         let limits = Limits {
@@ -187,6 +202,8 @@ impl App {
             post: None,
             proxy: None,
             health: Health::default(),
+            metrics: systems.metrics.clone(),
+            standing: Mutex::default(),
             draining: AtomicBool::new(false),
             _lock: None,
             config,
@@ -217,6 +234,31 @@ impl App {
         async move { format!("STATE: {}; the next start looks what is there", state::Error::Fatal(fatal.await)) }
     }
 
+    /// What stands at this moment, read at most once a second.
+    pub async fn standing(&self) -> Standing {
+        let mut last = self.standing.lock().await;
+        let now_ms = self.clock.now_ms();
+        let mut standing = match *last {
+            Some((at_ms, standing)) if (0..1000).contains(&(now_ms - at_ms)) => standing,
+            Some(_) | None => {
+                let read = self.clock.within(STANDING_WITHIN, self.state.standing(now_ms)).await;
+                let standing = read.and_then(Result::ok).unwrap_or_default();
+                *last = Some((now_ms, standing));
+                standing
+            }
+        };
+        let count = |number: usize| u64::try_from(number).ok();
+        match &self.own_identities {
+            Some(own) => {
+                let (running, waiting) = own.hashing();
+                (standing.password_hashes_running, standing.password_hashes_waiting) = (count(running), count(waiting));
+            }
+            // The sessions are the provider's.
+            None => standing.sessions = None,
+        }
+        standing
+    }
+
     /// Another key signs our tokens from now on.
     pub async fn rotate_keys(&self) -> Result<(), Error> {
         self.tokens.rotate(self.state.as_ref()).await
@@ -245,7 +287,12 @@ pub struct Stores {
 }
 
 /// Those which the settings name.
-pub async fn open_stores(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<Stores, OpenError> {
+pub async fn open_stores(
+    config: &Config,
+    state: &Arc<Sqlite>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Stores, OpenError> {
     use store::{Collection, crud_service::CrudService, embedded::Embedded};
     Ok(match &config.store {
         config::Store::Embedded => Stores {
@@ -259,7 +306,7 @@ pub async fn open_stores(config: &Config, state: &Arc<Sqlite>, clock: &Clock) ->
         config::Store::CrudService { base, users_path, groups_path, roles_path } => {
             let open = |path: &str, of: Collection| -> Result<Arc<CrudService>, OpenError> {
                 let driver = CrudService::new(base, path, &config.calls, clock.clone()).map_err(OpenError::Driver)?;
-                Ok(Arc::new(driver.keeping(of)))
+                Ok(Arc::new(driver.keeping(of).counted(&metrics.calls)))
             };
             let users = open(users_path, Collection::Users)?;
             let roles = roles_path.as_ref().map(|path| open(path, Collection::Roles)).transpose()?;
@@ -280,7 +327,12 @@ fn not_put(failure: Failure) -> OpenError {
 type OpenIdentity = (Arc<dyn Identity>, Option<Arc<identity::embedded::Embedded>>);
 
 /// The provider that the settings name, and ours, where it is that.
-pub async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) -> Result<OpenIdentity, OpenError> {
+pub async fn open_identity(
+    config: &Config,
+    state: &Arc<Sqlite>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<OpenIdentity, OpenError> {
     Ok(match &config.identity {
         config::Identity::Embedded { hash_concurrency, hash_queue } => {
             let open = identity::embedded::Embedded::open(state.clone(), clock.clone(), *hash_concurrency, *hash_queue);
@@ -288,7 +340,8 @@ pub async fn open_identity(config: &Config, state: &Arc<Sqlite>, clock: &Clock) 
             (own.clone(), Some(own))
         }
         config::Identity::Keycloak(keycloak) => {
-            let open = identity::keycloak::Keycloak::open(keycloak.as_ref().clone(), &config.calls, clock.clone());
+            let (keycloak, clock) = (keycloak.as_ref().clone(), clock.clone());
+            let open = identity::keycloak::Keycloak::open_counted(keycloak, &config.calls, clock, &metrics.calls);
             (Arc::new(open.await.map_err(OpenError::Driver)?), None)
         }
     })

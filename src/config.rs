@@ -9,7 +9,13 @@ mod resolving;
 pub mod settings;
 mod values;
 
-use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env, fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
@@ -43,6 +49,8 @@ pub struct Config {
     /// Where a gateway in front says who asks.
     pub gateway: Option<Gateway>,
     pub log: Log,
+    /// Where the metrics are open to everybody.
+    pub metrics_listen: Option<SocketAddr>,
     pub data_dir: PathBuf,
     /// The SQLite file.
     pub state_file: PathBuf,
@@ -132,6 +140,8 @@ pub struct Http {
 pub struct Log {
     pub level: tracing_subscriber::filter::LevelFilter,
     pub format: LogFormat,
+    /// A line for every request.
+    pub access: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,6 +38,7 @@ pub mod error;
 pub mod fold;
 pub mod lately;
 pub mod logging;
+pub mod metrics;
 pub mod outcome;
 pub mod patch;
 pub mod query;

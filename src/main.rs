@@ -4,11 +4,13 @@ use std::{
     fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
+use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
@@ -169,6 +171,13 @@ async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCo
             return failed(format!("HTTP_HOST, HTTP_PORT: {address} cannot be listened on: {error}"));
         }
     };
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => match listen_for_metrics(address).await {
+            Ok(listener) => Some(listener),
+            Err(error) => return failed(format!("METRICS_LISTEN: {address} cannot be listened on: {error}")),
+        },
+        None => None,
+    };
     if let Err(mistake) = admin::first_administrator(&app).await {
         say(mistake);
         return ExitCode::from(MISTAKES);
@@ -189,14 +198,27 @@ async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCo
         tracing::info!("stopping");
         app.drain();
     };
+    let shutdown = shutdown.shared();
+    let metrics = async {
+        if let Some(listener) = metrics_listener {
+            api::server::serve_metrics(app.clone(), listener, shutdown.clone()).await;
+        }
+    };
+    let served = async { tokio::join!(api::server::serve(app.clone(), listener, shutdown.clone()), metrics) };
     tokio::select! {
-        () = api::server::serve(app.clone(), listener, shutdown) => {
+        ((), ()) = served => {
             app.stop().await;
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
         why = app.fatal() => failed(why),
     }
+}
+
+async fn listen_for_metrics(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(metrics = %listener.local_addr()?, "the metrics are open to everybody");
+    Ok(listener)
 }
 
 /// For a person: where it listens, where the state is, what to type next.

@@ -14,6 +14,14 @@ use crate::{
     users::{UserId, rules},
 };
 
+/// Every kind of operation that there is.
+#[rustfmt::skip]
+pub const KINDS: [&str; 19] = [
+    "create-user", "adopt-identity", "register-user", "update-user", "delete-user", "soft-delete-user", "restore-user",
+    "change-state", "change-states", "expire-user", "grant-permissions", "create-identity", "mail-password-link",
+    "create-group", "update-group", "delete-group", "create-role", "update-role", "delete-role",
+];
+
 /// So many parts of an operation are tried again by one request.
 const PARTS: u32 = 1000;
 

@@ -21,8 +21,9 @@ use tracing::Instrument;
 use url::Url;
 
 use crate::{
-    clock::{Clock, after},
+    clock::{Clock, Stopwatch, after},
     config::Calls,
+    metrics::{self, Came},
 };
 use call::Line;
 
@@ -51,6 +52,7 @@ pub struct Remote {
     clock: Clock,
     timeout: Duration,
     made: Arc<Mutex<BTreeMap<String, u64>>>,
+    counted: metrics::OfSystem,
 }
 
 impl Remote {
@@ -86,7 +88,13 @@ impl Remote {
             clock,
             timeout: calls.call_timeout,
             made: Arc::default(),
+            counted: metrics::Calls::default().of(system),
         })
+    }
+
+    /// The same, but that its calls are counted there.
+    pub fn counted(self, calls: &metrics::Calls) -> Self {
+        Self { counted: calls.of(self.system), ..self }
     }
 
     /// Sends it, and again where [`Repeat`] and the answer allow, until there is an answer or `CALL_TIMEOUT` is over.
@@ -94,9 +102,11 @@ impl Remote {
         let line = Arc::new(Line::of(self.system, &call));
         let span = tracing::debug_span!("call", system = self.system, method = line.method, template = %line.template);
         async {
-            let began = self.clock.now_ms();
+            let (began, watch) = (self.clock.now_ms(), Stopwatch::start());
             let result = self.try_until_answered(&call, &line, began).await;
             let ms = self.clock.now_ms() - began;
+            self.counted
+                .ended(result.as_ref().map_or_else(Error::came, |answer| Came::Status(answer.status)), watch.elapsed());
             match &result {
                 Ok(answer) => tracing::debug!(status = answer.status, ms, "answered"),
                 Err(error) => tracing::debug!(%error, ms, "failed"),

@@ -32,6 +32,7 @@ use crate::{
     clock::after,
     crash,
     error::{self, Code, Error},
+    metrics::Outcome,
     outcome::Failure,
     saga::{
         kinds::{Kinds, Revived},
@@ -300,7 +301,9 @@ impl Engine {
         T: Serialize + Send + 'static,
     {
         let Some(_alive) = Alive::enter(&self, &id) else { return };
+        let counted = self.systems.metrics.operations.of(asked.kind);
         if let Err(error) = self.begin(&id, &asked).await {
+            counted.ended(Outcome::Refused);
             // The caller may have gone; nothing has begun.
             let _ = reply.send(Err(error));
             return;
@@ -322,6 +325,7 @@ impl Engine {
         let result = AssertUnwindSafe(body(&mut saga)).catch_unwind().await;
         if saga.lost {
             // Not one more effect: whoever holds the journal now, or recovery, goes on from what stands there.
+            counted.ended(Outcome::Left);
             return;
         }
         let result = match result {
@@ -329,7 +333,7 @@ impl Engine {
             Ok(Err(error)) => Err(error),
             Err(_panic) => Err(error::internal("an operation panicked")),
         };
-        let settling = Settling::living(saga, asked.origin, asked.doing, asked.key);
+        let settling = Settling::living(saga, asked.origin, counted, asked.doing, asked.key);
         match result {
             Ok(value) => settling.commit(value, asked.answer, reply).await,
             Err(error) => settling.roll_back(error, reply).await,

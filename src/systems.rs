@@ -8,6 +8,7 @@ use crate::{
     clock::Clock,
     identity::{Account, AuthUserId, Identity},
     mail::Outbox,
+    metrics::Metrics,
     outcome::{Failure, Outcome},
     query::{Filter, Query},
     roles::Roles,
@@ -34,6 +35,8 @@ pub struct Systems {
     /// Whether a date that has come blocks (`EXPIRY`).
     pub expiry: bool,
     pub clock: Clock,
+    /// Where what happens to them is counted.
+    pub metrics: Metrics,
 }
 
 impl Systems {

@@ -14,6 +14,7 @@ use user_manager::{
     groups::built_in,
     identity::{self, Identity},
     mail::Outbox,
+    metrics::Metrics,
     roles::Roles,
     state::{
         Keys,
@@ -148,7 +149,7 @@ fn first_life(config: &Arc<Config>, size: Size) {
 
 async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
     let clock = Clock::system();
-    let Stores { users, groups, roles, .. } = open_stores(config, state, &clock).await.unwrap();
+    let Stores { users, groups, roles, .. } = open_stores(config, state, &clock, &Metrics::default()).await.unwrap();
     built_in::put(state.as_ref(), groups.as_ref(), clock.now_ms()).await.unwrap();
     let roles = Roles::new(roles, clock.clone());
     let identity: Arc<dyn Identity> = match &config.identity {
@@ -162,7 +163,19 @@ async fn systems(config: &Config, state: &Arc<Sqlite>) -> Systems {
     };
     let mails = Outbox::new(state.clone(), config.mail.per_identity, clock.clone());
     let (grants, timers, revocations) = (state.clone(), state.clone(), state.clone());
-    Systems { store: users, groups, roles, identity, grants, timers, revocations, mails, expiry: true, clock }
+    Systems {
+        store: users,
+        groups,
+        roles,
+        identity,
+        grants,
+        timers,
+        revocations,
+        mails,
+        expiry: true,
+        clock,
+        metrics: Metrics::default(),
+    }
 }
 
 async fn create(app: Arc<App>) -> UserId {

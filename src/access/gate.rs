@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, MatchedPath},
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 
@@ -28,6 +28,7 @@ use crate::{
     identity::AuthUserId,
     query::Filter,
     state::journal::Origin,
+    users::UserId,
 };
 
 /// What is known of a request before anybody asks who sent it. The frame puts it there.
@@ -40,6 +41,16 @@ pub struct Arrival {
     pub vouched: Option<Arc<Vouched>>,
     /// Filled by whoever begins an operation.
     pub operation: Arc<OnceLock<String>>,
+    pub seen: Arc<Seen>,
+}
+
+/// What turns out on the way to an answer, for whoever tells of the request when it has ended.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The template that matched.
+    pub route: OnceLock<MatchedPath>,
+    /// `_id` of the user who asks.
+    pub actor: OnceLock<UserId>,
 }
 
 impl Arrival {
@@ -94,6 +105,7 @@ demands! {
     RolesWrite: Some("roles:write");
     OperationsWrite: Some("operations:write");
     EventsRead: Some("events:read");
+    MetricsRead: Some("metrics:read");
     /// What is one's own. What else one sees is for the domain to say.
     Own: None;
 }
@@ -209,6 +221,7 @@ fn known(
     (identity, session): (AuthUserId, Option<(Door, String)>),
     person: Person,
 ) -> Result<Caller, Error> {
+    arrival.seen.actor.get_or_init(|| person.user.clone());
     let mut caller = Caller {
         origin: arrival.origin(person.user.as_str(), by),
         user: Some(person.user),

@@ -24,6 +24,7 @@ use crate::{
     config::{Calls, ForeignIssuer},
     error::Error,
     identity::Identity,
+    metrics,
     outcome::Outcome,
     remote::{Call, Remote},
 };
@@ -102,6 +103,7 @@ impl Issuer {
         permissions_claim: Option<&str>,
         calls: &Calls,
         clock: Clock,
+        counted: &metrics::Calls,
     ) -> Result<Self, String> {
         let trust = Trust {
             door: Door::Foreign(n),
@@ -112,7 +114,7 @@ impl Issuer {
             identity_claim: settings.identity_claim.clone(),
             permissions_claim: permissions_claim.map(str::to_owned),
         };
-        let remote = Remote::new("Issuer", &settings.jwks, calls, clock.clone())?;
+        let remote = Remote::new("Issuer", &settings.jwks, calls, clock.clone())?.counted(counted);
         Ok(Self::new(Published::At(remote), trust, clock))
     }
 

@@ -24,6 +24,7 @@ use crate::{
     config::{self, Calls},
     error::{self, Code, Error},
     identity::Identity,
+    metrics,
     state::Keys,
     users::UserId,
 };
@@ -76,10 +77,11 @@ impl Others {
         trusted: &config::Token,
         calls: &Calls,
         clock: &Clock,
+        counted: &metrics::Calls,
     ) -> Result<Self, String> {
         let claim = trusted.permissions_claim.as_deref();
         let foreign = trusted.issuers.iter().enumerate();
-        let foreign = foreign.map(|(n, settings)| Issuer::foreign(n, settings, claim, calls, clock.clone()));
+        let foreign = foreign.map(|(n, settings)| Issuer::foreign(n, settings, claim, calls, clock.clone(), counted));
         let foreign: Vec<Issuer> = foreign.collect::<Result<_, _>>()?;
         let provider = Issuer::provider(identity, clock.clone());
         let twice = foreign.iter().find(|foreign| provider.as_ref().is_some_and(|own| own.name() == foreign.name()));

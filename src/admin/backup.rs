@@ -11,6 +11,7 @@ use crate::{
     app::{self, OpenError},
     clock::{Clock, rfc3339},
     config::{self, Config},
+    metrics::Metrics,
     state::sqlite::{Sqlite, backup, lock::Lock},
 };
 
@@ -60,10 +61,10 @@ async fn look_through(config: &Config, clock: Clock, scratch: &Path, file: &Path
     app::open_journal(&state, &clock).await?;
     // Found and told apart anew, as at the very first start.
     if matches!(config.store, config::Store::Embedded) {
-        app::open_stores(config, &state, &clock).await?;
+        app::open_stores(config, &state, &clock, &Metrics::default()).await?;
     }
     if matches!(config.identity, config::Identity::Embedded { .. }) {
-        app::open_identity(config, &state, &clock).await?;
+        app::open_identity(config, &state, &clock, &Metrics::default()).await?;
     }
     drop(state);
     let after = values(scratch)?;

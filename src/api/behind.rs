@@ -73,7 +73,7 @@ fn set(path: &str) -> Set {
         _ if under(super::OPERATIONS) => Routes::Operations,
         _ if under(super::EVENTS) => Routes::Events,
         _ if under("/documentation") => Routes::Documentation,
-        "/-/metrics" => Routes::Metrics,
+        super::METRICS => Routes::Metrics,
         _ => return Set::Basic,
     })
 }

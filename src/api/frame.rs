@@ -1,10 +1,6 @@
 //! What every request goes through and every answer gets: one layer instead of many. Knows no route.
 
-use std::{
-    net::IpAddr,
-    panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
-};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -22,7 +18,7 @@ use serde::Serialize;
 use tower::ServiceExt;
 use tracing::{Instrument, field::Empty};
 
-use super::client;
+use super::{client, ended::Ending};
 use crate::{
     access::gate::{Arrival, cookie, gateway},
     app::App,
@@ -30,6 +26,7 @@ use crate::{
         self, Code, Error,
         reply::{self, Frame},
     },
+    metrics,
 };
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -74,11 +71,14 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         request_id: request_id(app, request.headers()),
         address: peer.map(|peer| client::address(peer, request.headers(), &app.config.http.trusted_proxies)),
         vouched,
-        operation: Arc::new(OnceLock::new()),
+        operation: Arc::default(),
+        seen: Arc::default(),
     };
     let problem = wants_problem(request.headers());
     let dead_cookie = cookie::takes_away(app, request.headers());
-    let span = tracing::info_span!("request", id = arrival.request_id, method = %request.method(), route = Empty);
+    let method = metrics::method(request.method().as_str());
+    let span = tracing::info_span!("request", id = arrival.request_id, method, route = Empty);
+    let ending = Ending::of(app, &arrival, method, span.clone());
     request.extensions_mut().insert(arrival.clone());
 
     let routed = async {
@@ -117,14 +117,14 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         }
     }
     finish(&mut response, &arrival);
-    tracing::debug!(status = response.status().as_u16(), "answered");
+    ending.answered(response.status().as_u16());
     response
 }
 
 /// An error where no request could be read: nothing is known of it but that we answer.
 pub fn answer_unread(app: &App, error: &Error) -> Response {
-    let arrival =
-        Arrival { request_id: app.clock.uuid().to_string(), address: None, vouched: None, operation: Arc::default() };
+    let request_id = app.clock.uuid().to_string();
+    let arrival = Arrival { request_id, address: None, vouched: None, operation: Arc::default(), seen: Arc::default() };
     let frame = Frame {
         request_id: &arrival.request_id,
         operation_id: None,
@@ -134,6 +134,7 @@ pub fn answer_unread(app: &App, error: &Error) -> Response {
     };
     let mut response = reply::write(error, &frame);
     finish(&mut response, &arrival);
+    app.metrics.requests.unread(response.status().as_u16());
     response
 }
 

@@ -31,7 +31,15 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// Answers until `shutdown` ends; then takes no more connections, and lets requests that have begun finish for at most
 /// `GRACEFUL_SHUTDOWN_SECONDS`.
 pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let api = Api::new(app.clone());
+    accept(&app, Api::new(app.clone()), listener, shutdown).await;
+}
+
+/// The same, but that it answers nothing but the metrics, and those to anybody.
+pub async fn serve_metrics(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    accept(&app, Api::of_metrics(app.clone()), listener, shutdown).await;
+}
+
+async fn accept(app: &App, api: Api, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(app.config.limits.max_connections));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();

@@ -17,6 +17,7 @@ use super::{
     wanted::number,
 };
 use crate::{
+    access::gate::Arrival,
     app::App,
     error::{self, Code, Error},
     state::{
@@ -141,6 +142,9 @@ fn uuid(text: &str) -> Option<String> {
 pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next) -> Result<Response, Error> {
     let route = matched.as_str();
     tracing::Span::current().record("route", route);
+    if let Some(arrival) = request.extensions().get::<Arrival>() {
+        arrival.seen.route.get_or_init(|| matched.clone());
+    }
     let changes = request.method() == Method::PATCH && route == super::USER;
     if changes || route == super::RESET || request.method().is_safe() && super::SPEAKING.contains(&route) {
         return Ok(next.run(request).await);

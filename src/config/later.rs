@@ -42,8 +42,6 @@ const ORIGINAL: &str = "the original";
 
 #[rustfmt::skip]
 pub const LATER: &[Later] = &[
-    later("ACCESS_LOG", FIT, Switch("false")),
-    later("METRICS_LISTEN", FIT, Switch("")),
     later("OTEL_EXPORTER_OTLP_ENDPOINT", FIT, Switch("")),
     later("CORS_ORIGINS", FIT, Switch("")),
 

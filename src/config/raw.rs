@@ -25,6 +25,8 @@ pub struct Raw {
     pub graceful_shutdown_seconds: Option<String>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,
+    pub access_log: Option<String>,
+    pub metrics_listen: Option<String>,
 
     pub data_dir: Option<String>,
     pub state: Option<String>,

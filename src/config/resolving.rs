@@ -92,6 +92,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
     let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);
     let format = r.read("LOG_FORMAT", raw.log_format, values::log_format);
+    let access_log = r.read("ACCESS_LOG", raw.access_log, values::boolean);
+    let metrics_listen = r.optional("METRICS_LISTEN", raw.metrics_listen, values::address_and_port, unset);
 
     let data_dir = r.read("DATA_DIR", raw.data_dir, values::path);
     let state_file = state_file(r, raw.state, raw.state_file, data_dir.as_ref().ok());
@@ -197,7 +199,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         login_refused_status: login_refused_status?,
         http: http?,
         gateway: gateway?,
-        log: Log { level: level?, format: format? },
+        log: Log { level: level?, format: format?, access: access_log? },
+        metrics_listen: metrics_listen?,
         data_dir: data_dir?,
         state_file: state_file?,
         state_lock_wait: state_lock_wait?,

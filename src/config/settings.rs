@@ -96,6 +96,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("GRACEFUL_SHUTDOWN_SECONDS", Value("10"), "How long requests may still finish after SIGTERM"),
     Setting::new("LOG_LEVEL", Value("info"), "`error`, `warn`, `info`, `debug`, `trace`; also `fatal` (= `error`) and `silent` (nothing)"),
     Setting::new("LOG_FORMAT", Value("auto"), "`text`, `json`; `auto`: text on a terminal, JSON elsewhere"),
+    Setting::new("ACCESS_LOG", Value("true"), "`true`: a line in the log for every request, at level `info`: its route, its status, how long it took, who asked"),
+    Setting::new("METRICS_LISTEN", Unset, "IP address and port, such as `127.0.0.1:9090`, at which `/-/metrics` is open to everybody and nothing else is; port `0` takes any free one, which is printed. On the main port it asks for `metrics:read`: [metrics.md](metrics.md)"),
 
     Setting::new("DATA_DIR", Value("data"), "Directory of everything that is written; mode 0700, its files 0600"),
     Setting::new("STATE", Made("sqlite:<DATA_DIR>/user-manager.db"), "`sqlite:<path>`: the file of our own state. Lasting storage, never shared by two machines").secret(),

@@ -4,7 +4,11 @@ mod mails;
 
 pub use mails::{locale, mailbox, rate, smtp};
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
@@ -111,6 +115,12 @@ pub fn keycloak_create(text: &str) -> Value<KeycloakCreate> {
 
 pub fn address(text: &str) -> Value<IpAddr> {
     text.parse().or_else(|_| wrong(format!("{text:?} is not an IP address"), "such as 127.0.0.1 or 0.0.0.0"))
+}
+
+/// `127.0.0.1:9090`, `[::]:9090`
+pub fn address_and_port(text: &str) -> Value<SocketAddr> {
+    let right = "such as 127.0.0.1:9090 or [::]:9090";
+    text.parse().or_else(|_| wrong(format!("{text:?} is not an IP address and a port"), right))
 }
 
 pub fn port(text: &str) -> Value<u16> {

@@ -61,6 +61,11 @@ impl Embedded {
         Ok(Self { documents, identities, hashing, standing, clock })
     }
 
+    /// How many passwords are hashed at this moment, and how many wait for that.
+    pub fn hashing(&self) -> (usize, usize) {
+        self.hashing.load()
+    }
+
     /// Sets a password without knowing the old one and ends every session. Whether the account is there.
     pub async fn set_password(&self, id: &AuthUserId, new: &SecretString, good: Password) -> Outcome<bool> {
         let hash = self.hashing.admit()?.hash(new).await?;

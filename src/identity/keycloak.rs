@@ -34,6 +34,7 @@ use crate::{
     clock::Clock,
     config::{self, Calls, KeycloakCreate},
     error::{Code, Error},
+    metrics,
     outcome::{Failure, Outcome},
     remote::{self, Body, Call, Remote},
 };
@@ -58,7 +59,17 @@ impl Keycloak {
     /// Asks the provider what it allows; one that is away is asked again at the first use. Refused, with a sentence, when
     /// no connection to it could ever be made.
     pub async fn open(config: config::Keycloak, calls: &Calls, clock: Clock) -> Result<Self, String> {
-        let remote = Arc::new(Remote::new("Auth", &config.base, calls, clock.clone())?);
+        Self::open_counted(config, calls, clock, &metrics::Calls::default()).await
+    }
+
+    /// The same, with its calls counted there.
+    pub async fn open_counted(
+        config: config::Keycloak,
+        calls: &Calls,
+        clock: Clock,
+        counted: &metrics::Calls,
+    ) -> Result<Self, String> {
+        let remote = Arc::new(Remote::new("Auth", &config.base, calls, clock.clone())?.counted(counted));
         let admin = Admin::new(&config, Arc::clone(&remote), clock.clone());
         let mode = config.create.map_or_else(OnceLock::new, OnceLock::from);
         let keycloak = Self { config, remote, admin, clock: clock.clone(), mode, fit: OnceCell::new() };

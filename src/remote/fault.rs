@@ -9,6 +9,7 @@ use super::call::Line;
 use crate::{
     clock::Clock,
     error::{self, Code, Fault, Upstream},
+    metrics::Came,
     outcome::Failure,
 };
 
@@ -70,6 +71,16 @@ impl Error {
 
     pub fn what(&self) -> &What {
         &self.what
+    }
+
+    /// In the words of the metrics.
+    pub(super) fn came(&self) -> Came {
+        match self.what {
+            What::NotSent => Came::NotSent,
+            What::NoAnswer => Came::NoAnswer,
+            What::Status { status, .. } => Came::Status(status),
+            What::Garbled => Came::Garbled,
+        }
     }
 
     /// The status, where there was an answer other than a 2xx.

@@ -11,6 +11,7 @@ use super::{
     Error, Remote, What,
     call::{Call, Line},
 };
+use crate::{clock::Stopwatch, metrics::Came};
 
 /// What has begun to come.
 pub struct Passed {
@@ -24,6 +25,14 @@ impl Remote {
     /// Sends a request that only reads. An answer with one of these statuses is handed on, once its first bytes are there;
     /// every other one is read and is an error. Each further part may take as long as a whole call.
     pub async fn pass(&self, call: Call, through: &[u16]) -> Result<Passed, Error> {
+        let watch = Stopwatch::start();
+        let passed = self.try_to_pass(call, through).await;
+        let came = passed.as_ref().map_or_else(Error::came, |passed| Came::Status(passed.status));
+        self.counted.ended(came, watch.elapsed());
+        passed
+    }
+
+    async fn try_to_pass(&self, call: Call, through: &[u16]) -> Result<Passed, Error> {
         let line = Arc::new(Line::of(self.system, &call));
         let url = call.url(&self.base).ok_or_else(|| Error::new(&line, What::NotSent, false))?;
         let mut sendings = 0;

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock, crash,
     error::{self, Error},
+    metrics::{self, OfKind},
     outcome::{Failure, Outcome},
     state::journal::{Appended, Entry, Happened, Origin, Parts, Record, State},
 };
@@ -69,6 +70,7 @@ pub(super) struct Settling {
     nudge: Arc<Notify>,
     remark: Option<String>,
     origin: Origin,
+    counted: OfKind,
     /// For the sentence of a failed call.
     doing: &'static str,
     key: Option<Key>,
@@ -99,9 +101,15 @@ impl Waiting {
 struct Lost;
 
 impl Settling {
-    pub fn living(saga: Saga, origin: Origin, doing: &'static str, key: Option<Key>) -> Self {
+    pub fn living(saga: Saga, origin: Origin, counted: OfKind, doing: &'static str, key: Option<Key>) -> Self {
         let Saga { engine, operation, pending, laid, promises, quiet_until_ms, remark, .. } = saga;
-        Self { doing, key, remark, ..Self::of(engine, operation, origin, pending, laid, promises, quiet_until_ms) }
+        Self {
+            doing,
+            key,
+            remark,
+            counted,
+            ..Self::of(engine, operation, origin, pending, laid, promises, quiet_until_ms)
+        }
     }
 
     /// From the journal.
@@ -126,8 +134,10 @@ impl Settling {
             laid.push(found);
         }
         let operation = entry.id.clone();
+        let counted = engine.systems.metrics.operations.of(&entry.kind);
         let mut settling =
             Self::of(engine, operation, entry.origin.clone(), Vec::new(), laid, Vec::new(), entry.quiet_until_ms);
+        settling.counted = counted;
         settling.began_ms = entry.began_ms;
         // The commit tells how long to be quiet. Before it the journal does not tell when the last unanswered call was made.
         if entry.state != State::Committed {
@@ -156,6 +166,7 @@ impl Settling {
         let late = cut_off.map(|laid| later(began_ms, laid.step.late(&engine.systems))).max();
         let quiet_until_ms = quiet_until_ms.max(late.unwrap_or_default());
         Self {
+            counted: engine.systems.metrics.operations.of(""),
             engine,
             operation,
             pending,
@@ -207,9 +218,11 @@ impl Settling {
             self.pending.push(Record::End);
         }
         if self.write().await.is_err() {
+            self.counted.ended(metrics::Outcome::Left);
             let _ = reply.send(Err(outcome_pending()));
             return;
         }
+        self.counted.ended(metrics::Outcome::Done);
         crash::point("commit-written");
         let mut caller = Waiting::new(move |result| {
             let _ = reply.send(result.map(|()| value));
@@ -240,6 +253,7 @@ impl Settling {
                     self.unanswered(promised.promise.late(&self.engine.systems));
                 }
                 promised.failures += 1;
+                self.counted.promise_failed();
                 self.failed(promised.seq, promised.failures, &failure).await?;
                 caller.tell(Err(failure.into_error().resumable()));
                 self.wait(&mut pause).await;
@@ -293,13 +307,16 @@ impl Settling {
             self.pending.push(Record::End);
             let written = self.write().await;
             crash::point("end-written");
+            self.counted.ended(went(&written));
             return caller.tell(Err(if written.is_ok() { error } else { outcome_pending() }));
         }
         if self.write().await.is_err() {
+            self.counted.ended(metrics::Outcome::Left);
             return caller.tell(Err(outcome_pending()));
         }
         crash::point("rollback-written");
-        let _ = self.go_back(&error, &mut caller).await;
+        let back = self.go_back(&error, &mut caller).await;
+        self.counted.ended(went(&back));
     }
 
     /// Whether what it has done stands, each part by itself.
@@ -322,7 +339,10 @@ impl Settling {
             match engine.journal.parts(&self.operation, &self.origin.request_id).await {
                 Ok(Parts { done, open: 0 }) => break done,
                 // Nobody is at work on them: who looks for them finds us too.
-                Ok(_) if alone => return caller.tell(Err(outcome_pending())),
+                Ok(_) if alone => {
+                    self.counted.ended(metrics::Outcome::Left);
+                    return caller.tell(Err(outcome_pending()));
+                }
                 Ok(_) => caller.tell(Err(outcome_pending())),
                 Err(error) => {
                     tracing::error!(operation = %self.operation, %error, "the parts of an operation cannot be read now");
@@ -346,6 +366,7 @@ impl Settling {
         self.pending.push(Record::Answer { text });
         self.pending.push(Record::End);
         let written = self.write().await.is_ok();
+        self.counted.ended(if written { metrics::Outcome::Done } else { metrics::Outcome::Left });
         crash::point("end-written");
         // Whoever waits still has no use for a value of which only the journal knows.
         caller.tell(Err(told.err().filter(|_| written).unwrap_or_else(outcome_pending)));
@@ -358,11 +379,13 @@ impl Settling {
             self.pending.push(Record::RollBack { error: "the process that ran it ended".to_owned() });
             self.pending.push(Record::Answer { text });
             if self.write().await.is_err() {
+                self.counted.ended(metrics::Outcome::Left);
                 return;
             }
             crash::point("rollback-written");
         }
-        let _ = self.go_back(&outcome_pending(), &mut Waiting::nobody()).await;
+        let back = self.go_back(&outcome_pending(), &mut Waiting::nobody()).await;
+        self.counted.ended(went(&back));
     }
 
     /// The caller hears `error` once everything is put back, or earlier that this is not so yet.
@@ -397,6 +420,7 @@ impl Settling {
                     self.unanswered(late);
                 }
                 self.laid[at].failures += 1;
+                self.counted.undo_failed();
                 let (seq, failures) = (self.laid[at].seq, self.laid[at].failures);
                 self.failed(seq, failures, &failure).await?;
                 caller.tell(Err(outcome_pending()));
@@ -510,6 +534,14 @@ fn promised_by(engine: &Engine, seq: u32, name: &str, body: Value) -> Result<Pro
     match engine.kinds.revive(name, body)? {
         Revived::Promise(promise) => Ok(Promised { seq, promise, failures: 0 }),
         Revived::Step(_) => Err(format!("{name} is not a promise")),
+    }
+}
+
+/// What became of an operation on its way back.
+fn went(back: &Result<(), Lost>) -> metrics::Outcome {
+    match back {
+        Ok(()) => metrics::Outcome::Undone,
+        Err(Lost) => metrics::Outcome::Left,
     }
 }
 

@@ -15,6 +15,7 @@ mod mails;
 mod migrations;
 mod readers;
 mod revocations;
+mod standing;
 mod timers;
 mod writer;
 
@@ -30,23 +31,25 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::{readers::Readers, writer::Writer};
 use super::Error;
-use crate::clock::Clock;
+use crate::{clock::Clock, metrics::CommitTimes};
 
 pub use self::writer::{Batch, Synchronous, Writing};
 
 /// How a state is opened. Anything but the default is for comparing and for tests.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Opening {
     pub writing: Writing,
     /// Threads that read what is found at once.
     pub readers: usize,
     /// Threads that look through whole collections.
     pub queries: usize,
+    /// Where it is told how long commits take.
+    pub commits: CommitTimes,
 }
 
 impl Default for Opening {
     fn default() -> Self {
-        Self { writing: Writing::default(), readers: 4, queries: 2 }
+        Self { writing: Writing::default(), readers: 4, queries: 2, commits: CommitTimes::default() }
     }
 }
 
@@ -96,7 +99,7 @@ impl Sqlite {
         File::open(directory(file)).and_then(|directory| directory.sync_all()).map_err(|error| unusable(&error))?;
         let readers = Readers::start(file, "state-reader", opening.readers).map_err(|error| unusable(&error))?;
         let queries = Readers::start(file, "state-query", opening.queries).map_err(|error| unusable(&error))?;
-        let writer = Writer::start(connection, opening.writing).map_err(|error| unusable(&error))?;
+        let writer = Writer::start(connection, opening.writing, opening.commits).map_err(|error| unusable(&error))?;
         Ok(Arc::new(Self { clock, readers, queries, writer }))
     }
 

@@ -20,7 +20,7 @@ use super::{Collection, Landed, Store, Write};
 use crate::{
     clock::Clock,
     config::Calls,
-    error,
+    error, metrics,
     outcome::{Failure, Outcome},
     query::{Filter, Query, parse::invalid_query},
     remote::{Answer, Body, Call, Error, Remote},
@@ -67,7 +67,12 @@ impl CrudService {
         Self { of, ..self }
     }
 
-    /// For the metrics, and for tests that count calls.
+    /// The same, but that its calls are counted there.
+    pub fn counted(self, calls: &metrics::Calls) -> Self {
+        Self { remote: self.remote.counted(calls), ..self }
+    }
+
+    /// For tests that count calls.
     pub fn remote(&self) -> &Remote {
         &self.remote
     }

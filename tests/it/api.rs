@@ -17,6 +17,7 @@ pub fn routes() -> Vec<(String, String)> {
         let path = match path {
             "OPERATIONS" => "/operations",
             "EVENTS" => "/events",
+            "METRICS" => "/-/metrics",
             "USERS" => "/users",
             "USER" => "/users/{id}",
             "STATES" => "/users/state",

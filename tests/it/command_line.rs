@@ -219,7 +219,7 @@ async fn the_log_is_a_line_an_event_and_names_nobody() {
     for line in &stopped.err {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         assert!(event["timestamp"].is_string() && event["level"].is_string(), "{line}");
-        for secret in ["ada", "root@", "example.org", "horse", "wrong-wrong", &token] {
+        for secret in ["ada@", "lovelace", "root@", "example.org", "horse", "wrong-wrong", &token] {
             assert!(!line.contains(secret), "{secret} in {line}");
         }
     }
@@ -232,6 +232,48 @@ async fn the_log_is_a_line_an_event_and_names_nobody() {
             let there = kept.windows(secret.len()).any(|part| part == secret.as_bytes());
             assert!(!there, "{secret} in {}", file.display());
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_has_a_line_that_tells_what_was_asked_and_by_whom_without_naming_anybody() {
+    for log in ["true", "false"] {
+        let state = State::new();
+        let server = Program::start(&state, &[GIVEN[0], GIVEN[1], ("ACCESS_LOG", log)]);
+        let token = server.log_in("root@example.org", GIVEN[1].1).await.unwrap();
+        let new = json!({ "email": "ada@example.org", "username": "ada-lovelace", "userGroup": "administrators" });
+        let made = server.post("/users/", &token, new).await.1;
+        let ada = format!("/users/{}?email=ada@example.org", made["_id"].as_str().unwrap());
+        let (status, seen) = server.get(&ada, &token).await;
+        assert_eq!(status, 200, "{seen}");
+        let root = seen["creatorId"].as_str().unwrap();
+        assert_eq!(server.get("/users/ada@example.org/x", &token).await.0, 404);
+        assert_eq!(server.get("/users/count", "wrong").await.0, 401);
+
+        let lines = server.stop().err;
+        let events = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let told = events.filter(|event| event["target"] == "user_manager::access_log").map(|event| {
+            let span = &event["spans"][0];
+            assert!(uuid::Uuid::parse_str(span["id"].as_str().unwrap()).is_ok(), "{event}");
+            assert!(event["level"] == "INFO" && event["message"] == "answered", "{event}");
+            assert!((0.0..30_000.0).contains(&event["ms"].as_f64().unwrap()), "{event}");
+            assert!(!event.to_string().contains("ada@") && !event.to_string().contains("lovelace"), "{event}");
+            assert!(!event.to_string().contains("127.0.0.1"), "{event}");
+            let text = |name: &str| event[name].as_str().unwrap().to_owned();
+            (text("method"), text("route"), event["status"].as_u64().unwrap(), text("actor"))
+        });
+        let told = told.collect::<Vec<_>>();
+        let line = |method: &str, route: &str, status, actor: &str| {
+            (method.to_owned(), route.to_owned(), status, actor.to_owned())
+        };
+        let wanted = [
+            line("POST", "/oauth/token", 200, "-"),
+            line("POST", "/users", 200, root),
+            line("GET", "/users/{id}", 200, root),
+            line("GET", "-", 404, "-"),
+            line("GET", "/users/count", 401, "-"),
+        ];
+        assert_eq!(told, if log == "true" { wanted.to_vec() } else { Vec::new() });
     }
 }
 

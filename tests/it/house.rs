@@ -87,7 +87,7 @@ fn root() -> &'static Path {
 }
 
 /// Every text that belongs to the project.
-fn tree() -> Vec<Source> {
+pub fn tree() -> Vec<Source> {
     let mut found = Vec::new();
     walk(root(), &mut found);
     found

@@ -15,6 +15,7 @@ mod house;
 mod keycloak;
 mod matrix;
 mod memory;
+mod metrics;
 mod moments;
 mod plane_d;
 mod plane_d_identity;

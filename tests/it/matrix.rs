@@ -22,6 +22,7 @@ use user_manager::{
     idempotency::{Once, once},
     identity::{self, Account, Identity},
     mail::Outbox,
+    metrics::Metrics,
     query::Filter,
     roles::{self, Roles},
     saga::{Answering, Key},
@@ -558,7 +559,7 @@ impl World {
 
     async fn systems(&self, state: &Arc<Sqlite>, script: &Arc<Script>) -> Systems {
         let clock = self.hand.clock();
-        let stores = open_stores(&self.config, state, &clock).await.unwrap();
+        let stores = open_stores(&self.config, state, &clock, &Metrics::default()).await.unwrap();
         let faulty =
             |inner: Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(FaultyStore { inner, script: script.clone() }) };
         let identity: Arc<dyn Identity> = match self.drivers {
@@ -582,6 +583,7 @@ impl World {
             ),
             expiry: true,
             clock,
+            metrics: Metrics::default(),
         }
     }
 

@@ -187,7 +187,13 @@ fn text(opened: &Opened) -> [String; 2] {
 }
 
 fn arrival() -> Arrival {
-    Arrival { request_id: "request-1".to_owned(), address: None, vouched: None, operation: Arc::default() }
+    Arrival {
+        request_id: "request-1".to_owned(),
+        address: None,
+        vouched: None,
+        operation: Arc::default(),
+        seen: Arc::default(),
+    }
 }
 
 /// Cuts one write.

@@ -181,6 +181,9 @@ impl Vouched {
                 return Err(Error::new(Code::TokenRequired, sentence));
             }
         }
+        if let Some(user) = &caller.user {
+            arrival.seen.actor.get_or_init(|| user.clone());
+        }
         self.narrow(&mut caller)?;
         Ok(caller)
     }

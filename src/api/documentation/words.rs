@@ -13,11 +13,14 @@ use super::shapes::{
     Registration, Restored, Revocation, Role, Tokens, User,
 };
 use crate::{
-    api::{EVENTS, OPERATIONS, REGISTER, RESET, STATES, USER, USERS, body::OF_A_BODY, sessions, users::MOST_ENTRIES},
+    api::{
+        EVENTS, METRICS, OPERATIONS, REGISTER, RESET, STATES, USER, USERS, body::OF_A_BODY, sessions,
+        users::MOST_ENTRIES,
+    },
     error::Code,
     events,
     groups::trial::Trial,
-    operations,
+    metrics, operations,
 };
 
 const JSON: &str = "application/json";
@@ -461,6 +464,9 @@ fn of_the_service() -> Vec<Words> {
             .more("Which of them does not is shown to those who hold `operations:read`.")
             .gives::<CheckUp>("They do")
             .gives_as(503, "Not all of them do", Some((JSON, of::<CheckUp>()))),
+        get(METRICS, "readMetrics", "What has been counted, and what stands at this moment")
+            .more("As OpenMetrics text, for Prometheus.")
+            .gives_as(200, "The metrics", Some((metrics::KIND, ObjectBuilder::new().schema_type(Type::String).into()))),
         get("/documentation", "readDocumentation", "This, for people").gives_page("A page without scripts"),
         get("/documentation/json", "readOpenapi", "This, for programs").gives_as(
             200,

@@ -27,6 +27,8 @@ const KEEP_MEMORY: Duration = Duration::from_secs(5);
 
 pub struct Hashing {
     places: Arc<Semaphore>,
+    /// How many places there are.
+    most: usize,
     queue: Arc<Queue>,
 }
 
@@ -53,13 +55,21 @@ impl Hashing {
             let queue = Arc::clone(&queue);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&queue))?;
         }
-        Ok(Self { places: Arc::new(Semaphore::new(threads + waiting)), queue })
+        let most = threads + waiting;
+        Ok(Self { places: Arc::new(Semaphore::new(most)), most, queue })
     }
 
     /// How many hashes were computed until now.
     #[cfg(test)]
     pub fn computed(&self) -> usize {
         self.queue.computed.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// How many are computed at this moment, and how many wait.
+    pub fn load(&self) -> (usize, usize) {
+        let waiting = self.queue.lock().jobs.len();
+        let taken = self.most.saturating_sub(self.places.available_permits());
+        (taken.saturating_sub(waiting), waiting)
     }
 
     /// `NotDone` with `busy` when too many wait.

@@ -12,7 +12,7 @@ use rusqlite::{
 use tokio::sync::{oneshot, watch};
 
 use super::Error;
-use crate::state::Commits;
+use crate::{clock::Stopwatch, metrics::CommitTimes, state::Commits};
 
 /// How commits are made. Anything but the default is for comparing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, writing: Writing) -> io::Result<Self> {
+    pub fn start(connection: Connection, writing: Writing, times: CommitTimes) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
         let (sentence, fatal) = watch::channel(None);
         let commits = Commits::default();
@@ -63,7 +63,7 @@ impl Writer {
         let thread = thread::Builder::new().name("state-writer".to_owned()).spawn(move || {
             // A panic in a job leaves the transaction's fate open, just as a failed commit does.
             let last = LastWord(sentence);
-            match serve(&connection, &waiting, writing, &counted) {
+            match serve(&connection, &waiting, writing, &counted, &times) {
                 Ok(()) => drop(connection),
                 Err(why) => {
                     tracing::error!(%why, "a write of the state failed; nothing more is written");
@@ -135,6 +135,7 @@ fn serve(
     waiting: &mpsc::Receiver<Box<dyn Job>>,
     writing: Writing,
     commits: &Commits,
+    times: &CommitTimes,
 ) -> Result<(), String> {
     let synchronous = match writing.synchronous {
         Synchronous::Full => "FULL",
@@ -150,7 +151,7 @@ fn serve(
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(most - 1));
         since_checkpoint += batch.len();
-        match transact(connection, &mut batch, commits) {
+        match transact(connection, &mut batch, commits, times) {
             Ok(verdicts) => {
                 for (job, verdict) in batch.into_iter().zip(verdicts) {
                     job.answer(verdict);
@@ -188,6 +189,7 @@ fn transact(
     connection: &Connection,
     batch: &mut [Box<dyn Job>],
     commits: &Commits,
+    times: &CommitTimes,
 ) -> Result<Vec<Result<(), Error>>, Broken> {
     let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
     run("BEGIN IMMEDIATE").map_err(|error| broken(connection, &error))?;
@@ -205,7 +207,9 @@ fn transact(
         run("RELEASE job").map_err(|error| broken(connection, &error))?;
     }
     commits.begins();
+    let began = Stopwatch::start();
     let committed = run("COMMIT").map_err(|error| uncommitted(connection, &error));
+    times.took(began.elapsed());
     if !matches!(committed, Err(Broken::Open(_))) {
         commits.ends();
     }

@@ -62,6 +62,8 @@ pub struct Program {
     process: Process,
     lines: JoinHandle<Vec<String>>,
     address: String,
+    /// Where the metrics are open.
+    metrics: Option<String>,
     client: reqwest::Client,
 }
 
@@ -105,10 +107,14 @@ impl Program {
         );
         let log = BufReader::new(process.0.stderr.take().unwrap());
         let (listens, address) = mpsc::channel();
+        let (tells, metrics) = mpsc::channel();
         let lines = thread::spawn(move || {
             let keep = |line: std::io::Result<String>| {
                 let line = line.unwrap();
                 let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = event["metrics"].as_str() {
+                    let _ = tells.send(address.to_owned());
+                }
                 if let Some(address) = event["address"].as_str().filter(|_| event["message"] == "listening") {
                     let _ = listens.send(address.to_owned());
                 }
@@ -117,9 +123,17 @@ impl Program {
             log.lines().map(keep).collect()
         });
         match address.recv() {
-            Ok(address) => Ok(Self { process, lines, address, client: reqwest::Client::new() }),
+            Ok(address) => {
+                let metrics = metrics.try_recv().ok();
+                Ok(Self { process, lines, address, metrics, client: reqwest::Client::new() })
+            }
             Err(mpsc::RecvError) => Err(ended(process, lines)),
         }
+    }
+
+    /// Where the metrics are open to everybody.
+    pub fn metrics(&self) -> &str {
+        self.metrics.as_deref().unwrap()
     }
 
     pub fn pid(&self) -> u32 {

@@ -21,6 +21,7 @@ use user_manager::{
     groups::built_in,
     identity::{self, Account},
     mail::Outbox,
+    metrics::Metrics,
     roles::Roles,
     state::{
         Error, Journal, Keys, Ledger, SessionStore,
@@ -210,7 +211,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
     let pairs = [("DATA_DIR".to_owned(), directory.to_str().unwrap().to_owned())];
     let config = Config::resolve(pairs).unwrap().config;
     let state = Sqlite::open(&directory.join(DATABASE), hand.clock())?;
-    let Stores { users, groups, roles, .. } = open_stores(&config, &state, &hand.clock()).await?;
+    let Stores { users, groups, roles, .. } = open_stores(&config, &state, &hand.clock(), &Metrics::default()).await?;
     built_in::put(state.as_ref(), groups.as_ref(), hand.now_ms()).await.unwrap();
     let roles = Roles::new(roles, hand.clock());
     let identity = identity::embedded::Embedded::open(state.clone(), hand.clock(), 1, 1).await?;
@@ -229,6 +230,7 @@ async fn parts(directory: &Path, hand: &Hand) -> Result<(Arc<Config>, Systems, A
             mails,
             expiry: true,
             clock: hand.clock(),
+            metrics: Metrics::default(),
         },
         state,
     ))

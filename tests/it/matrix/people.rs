@@ -8,6 +8,7 @@ use user_manager::{
     clock::rfc3339,
     groups::built_in,
     identity::{self, Account, Identity},
+    metrics::Metrics,
     state::sqlite::Sqlite,
     store::{self, Store},
     users::{Change, State},
@@ -73,7 +74,7 @@ pub fn accounts() -> Vec<(String, Account)> {
 pub async fn seed(state: &Arc<Sqlite>, hand: &Hand, accounts: &[(String, Account)]) {
     use user_manager::state::Grants;
     let store = store::embedded::Embedded::open(state.clone(), &names()).await.unwrap();
-    let stores = open_stores(&config(&[]), state, &hand.clock()).await.unwrap();
+    let stores = open_stores(&config(&[]), state, &hand.clock(), &Metrics::default()).await.unwrap();
     built_in::put(state.as_ref(), stores.groups.as_ref(), hand.now_ms()).await.unwrap();
     let group = |name: &str| json!({"userGroup": name, "label": name, "crudSchema": {"properties": {"name": {}}}});
     for (id, name) in [(GROUP, "guests"), ("0000000000000000000000a3", "guests2")] {

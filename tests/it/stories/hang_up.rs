@@ -3,6 +3,7 @@
 use serde_json::{Map, json};
 use user_manager::{
     error::{Code, Error},
+    metrics::Standing,
     saga::{Answer, Saga},
     users::{UserId, steps::InsertUser},
 };
@@ -18,6 +19,9 @@ async fn a_caller_who_hangs_up_in_the_middle_changes_nothing_about_the_outcome()
             () = operation_runs(world) => {}
             reply = world.post("/users/", ada) => panic!("there was no middle: {reply:?}"),
         }
+        let told = r#"user_manager_requests_total{method="POST",route="/users",status="none"} 1"#;
+        let metrics = &world.app.metrics;
+        world.until("it is counted", async || metrics.text(Standing::default()).unwrap().contains(told)).await;
         world.settled().await;
         world.nobody().logs_in("ada@example.org", PASSWORD).await.is(200);
     })

@@ -71,8 +71,13 @@ pub async fn form(world: &World, path: &str, fields: &[(&str, &str)]) -> (u16, V
 /// What that process answers to the refresh token.
 async fn refreshed_by(app: &App, pair: &Pair) -> (String, String) {
     use secrecy::ExposeSecret;
-    let arrival =
-        Arrival { request_id: "r".to_owned(), address: None, vouched: None, operation: std::sync::Arc::default() };
+    let arrival = Arrival {
+        request_id: "r".to_owned(),
+        address: None,
+        vouched: None,
+        operation: std::sync::Arc::default(),
+        seen: std::sync::Arc::default(),
+    };
     let access = app.tokens.verify_expired(&pair.access).await.unwrap();
     let refresh = pair.refresh.clone().into();
     let opened = sessions::refresh(app, &arrival, Way::Json, &refresh, Some(&access)).await.unwrap();

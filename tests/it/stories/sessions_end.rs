@@ -134,7 +134,13 @@ async fn a_session_of_a_time_that_has_yet_to_come_ends_with_the_password_too() {
         let identity = world.get(&format!("/users/{}", owner.id)).await.is(200).text("authUserId");
         let person = people::find(&world.app, &identity).await.unwrap().unwrap();
         // As when the clock was ten minutes ahead, and went back.
-        let arrival = Arrival { request_id: "r".to_owned(), address: None, vouched: None, operation: Arc::default() };
+        let arrival = Arrival {
+            request_id: "r".to_owned(),
+            address: None,
+            vouched: None,
+            operation: Arc::default(),
+            seen: Arc::default(),
+        };
         let at_ms = world.now_ms() + 600_000;
         let opened = ours::open(&world.app, &arrival, Way::Json, identity, at_ms, &person).await.unwrap();
         let thief = Pair {

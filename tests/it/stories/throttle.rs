@@ -162,6 +162,7 @@ async fn logs_in_at(app: &App, name: &str) -> Error {
         address: Some("127.0.0.1".parse().unwrap()),
         vouched: None,
         operation: std::sync::Arc::default(),
+        seen: std::sync::Arc::default(),
     };
     login::log_in(app, &arrival, Way::Json, name, &PASSWORD.into()).await.unwrap_err()
 }

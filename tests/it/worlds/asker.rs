@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
+use user_manager::metrics::KIND;
 
 use crate::documented::{Exchange, undocumented};
 
@@ -134,8 +135,10 @@ impl Asker {
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         let (method, path) = line.split_once(' ').unwrap();
         documented(method, path, sent, status, &headers, &body);
+        let metrics = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(KIND.as_bytes()));
         let body = match body.as_ref() {
             [] => Value::Null,
+            bytes if metrics => String::from_utf8_lossy(bytes).into(),
             bytes => serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("{line}: no JSON: {body:?}")),
         };
         Reply { line, status, headers, body }
