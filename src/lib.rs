@@ -44,3 +44,4 @@ pub mod patch;
 pub mod query;
 pub mod remote;
 pub mod state;
+pub mod trace;

@@ -16,7 +16,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, header};
+use reqwest::{
+    Client,
+    header::{self, HeaderValue},
+};
 use tracing::Instrument;
 use url::Url;
 
@@ -24,6 +27,7 @@ use crate::{
     clock::{Clock, Stopwatch, after},
     config::Calls,
     metrics::{self, Came},
+    trace::{self, Trace},
 };
 use call::Line;
 
@@ -185,10 +189,18 @@ impl Remote {
 impl Remote {
     #[expect(clippy::disallowed_methods, reason = "this is the place that sends")]
     async fn execute(&self, call: &Call, url: &Url, line: &Line) -> Result<reqwest::Response, What> {
-        let request = call.request(&self.client, url).map_err(|error| {
+        let mut request = call.request(&self.client, url).map_err(|error| {
             tracing::error!(error = %error.without_url(), "a request that cannot be built");
             What::NotSent
         })?;
+        let trace = Trace::current().unwrap_or_else(|| Trace::fresh(&self.clock));
+        let of_trace =
+            [(trace::PARENT, Some(trace.parent(&self.clock))), (trace::STATE, trace.state().map(str::to_owned))];
+        for (name, value) in of_trace {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                request.headers_mut().insert(name, value);
+            }
+        }
         *self
             .made
             .lock()

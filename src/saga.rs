@@ -44,6 +44,7 @@ use crate::{
         ledger,
     },
     systems::{Systems, View},
+    trace::Trace,
 };
 
 /// A call that went unanswered is made again after these pauses.
@@ -241,8 +242,13 @@ impl Sagas {
         let (reply, answer) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
         let id = self.engine.systems.clock.uuid().to_string();
-        let span = tracing::info_span!("operation", id = %id, kind = asked.kind);
-        self.spawn(engine.carry_out(id, asked, body, reply).instrument(span).in_current_span());
+        // Of a request, or one that begins here.
+        let current = Trace::current();
+        let trace = current.clone().unwrap_or_else(|| Trace::fresh(&self.engine.systems.clock));
+        let begun = current.is_none().then(|| trace.id());
+        let span = tracing::info_span!("operation", id = %id, kind = asked.kind, trace = begun);
+        let carried = trace.carry(engine.carry_out(id, asked, body, reply));
+        self.spawn(carried.instrument(span).in_current_span());
         let within = self.engine.limits.answer_within + self.engine.limits.names_wait;
         match self.engine.systems.clock.within(within, answer).await {
             Some(Ok(result)) => result.map_err(|error| error.doing(doing)),

@@ -27,6 +27,7 @@ use crate::{
         reply::{self, Frame},
     },
     metrics,
+    trace::{self, Trace},
 };
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -77,7 +78,8 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
     let problem = wants_problem(request.headers());
     let dead_cookie = cookie::takes_away(app, request.headers());
     let method = metrics::method(request.method().as_str());
-    let span = tracing::info_span!("request", id = arrival.request_id, method, route = Empty);
+    let trace = trace(app, request.headers());
+    let span = tracing::info_span!("request", id = arrival.request_id, trace = trace.id(), method, route = Empty);
     let ending = Ending::of(app, &arrival, method, span.clone());
     request.extensions_mut().insert(arrival.clone());
 
@@ -87,7 +89,7 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
             None => route(app, routes, request).await,
         }
     };
-    let routed = AssertUnwindSafe(routed).catch_unwind();
+    let routed = AssertUnwindSafe(trace.carry(routed)).catch_unwind();
     let mut response = routed.instrument(span.clone()).await.unwrap_or_else(|_| {
         // What it was has been written by the panic hook; the caller must not wait for ever.
         let _entered = span.enter();
@@ -197,6 +199,14 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
         Some(id) if harmless(id) => id.to_owned(),
         _ => app.clock.uuid().to_string(),
     }
+}
+
+/// The caller's own, or one that begins here.
+fn trace(app: &App, headers: &HeaderMap) -> Trace {
+    let mut parents = headers.get_all(trace::PARENT).iter();
+    let parent = parents.next().filter(|_| parents.next().is_none()).and_then(|parent| parent.to_str().ok());
+    let states = headers.get_all(trace::STATE).iter().map(|state| state.to_str().unwrap_or("?"));
+    parent.and_then(|parent| Trace::of(parent, states)).unwrap_or_else(|| Trace::fresh(&app.clock))
 }
 
 fn harmless(id: &str) -> bool {

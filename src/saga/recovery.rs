@@ -9,6 +9,7 @@ use super::{Alive, Engine, Sagas, settle::Settling};
 use crate::{
     error,
     state::journal::{Entry, Record, State, Unsettled},
+    trace::Trace,
 };
 
 impl Sagas {
@@ -25,12 +26,14 @@ impl Sagas {
         let count = entered.len();
         for (alive, entry) in entered {
             let engine = Arc::clone(&self.engine);
-            let span = tracing::info_span!("operation", id = %entry.id, kind = %entry.kind, recovered = true);
+            let trace = Trace::fresh(&engine.systems.clock);
+            let (id, kind) = (&entry.id, &entry.kind);
+            let span = tracing::info_span!("operation", %id, %kind, recovered = true, trace = trace.id());
             let task = async move {
                 let _alive = alive;
                 settle(engine, &entry.id).await;
             };
-            self.spawn(task.instrument(span));
+            self.spawn(trace.carry(task).instrument(span));
         }
         Ok(count)
     }

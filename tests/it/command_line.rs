@@ -255,6 +255,7 @@ async fn every_request_has_a_line_that_tells_what_was_asked_and_by_whom_without_
         let told = events.filter(|event| event["target"] == "user_manager::access_log").map(|event| {
             let span = &event["spans"][0];
             assert!(uuid::Uuid::parse_str(span["id"].as_str().unwrap()).is_ok(), "{event}");
+            assert_eq!(span["trace"].as_str().unwrap().len(), 32, "{event}");
             assert!(event["level"] == "INFO" && event["message"] == "answered", "{event}");
             assert!((0.0..30_000.0).contains(&event["ms"].as_f64().unwrap()), "{event}");
             assert!(!event.to_string().contains("ada@") && !event.to_string().contains("lovelace"), "{event}");

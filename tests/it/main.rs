@@ -30,6 +30,7 @@ mod replies;
 mod seed;
 mod settings;
 mod stories;
+mod traces;
 mod twins;
 mod undo;
 mod worlds;

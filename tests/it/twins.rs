@@ -122,8 +122,16 @@ pub struct Twin<M: Model> {
 struct Inside<M> {
     model: Mutex<M>,
     faults: Mutex<Faults>,
+    traces: Mutex<Vec<Trace>>,
     /// Answered when it has happened.
     door: mpsc::UnboundedSender<(Door, oneshot::Sender<()>)>,
+}
+
+/// `traceparent` and `tracestate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    pub parent: String,
+    pub state: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -141,7 +149,8 @@ impl<M: Model> Twin<M> {
         let guard = socket("127.0.0.1:0".parse().unwrap());
         let address = guard.local_addr().unwrap();
         let (door, orders) = mpsc::unbounded_channel();
-        let inside = Arc::new(Inside { model: Mutex::new(model), faults: Mutex::default(), door });
+        let inside =
+            Arc::new(Inside { model: Mutex::new(model), faults: Mutex::default(), traces: Mutex::default(), door });
         let mut server = JoinSet::new();
         let (opened, is_open) = oneshot::channel();
         inside.door.send((Door::Open, opened)).unwrap();
@@ -186,6 +195,11 @@ impl<M: Model> Twin<M> {
     /// `<method> <path>` of every request since the start.
     pub fn log(&self) -> Vec<String> {
         self.inside.faults().log()
+    }
+
+    /// What each of them said of the trace that it belongs to.
+    pub fn traces(&self) -> Vec<Trace> {
+        self.inside.traces.lock().unwrap().clone()
     }
 
     /// Carries out now whatever was asked of it while it hung.
@@ -277,6 +291,9 @@ impl<M: Model> Inside<M> {
         let (head, body) = request.into_parts();
         let Arrival { fault, late, shut_behind, close } = self.faults().arrive(&head.method, head.uri.path());
         self.land(late);
+        let said = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let trace = Trace { parent: said("traceparent").unwrap_or_default(), state: said("tracestate") };
+        self.traces.lock().unwrap().push(trace);
         if matches!(fault, Some(Fault::CutUnread)) {
             cut.notify_one();
             return std::future::pending().await;

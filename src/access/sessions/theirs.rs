@@ -25,6 +25,7 @@ use crate::{
     outcome::{Failure, Outcome},
     state::{ledger::NewEvent, sessions::Digest},
     systems::REVOKED_MS,
+    trace,
 };
 
 /// What the provider answers to one token.
@@ -57,7 +58,7 @@ impl Flights {
         let arrived = flight.clone();
         let (identity, token) = (Arc::clone(&app.systems.identity), token.clone());
         let ask = async move || identity.refresh(&token).await;
-        let asking = tokio::spawn(async move { arrived.get_or_init(ask).await.clone() });
+        let asking = tokio::spawn(trace::carried(async move { arrived.get_or_init(ask).await.clone() }));
         let told = asking.await.map_err(error::internal)?;
         if matches!(told, Ok(Login::Refused) | Err(Failure::NotDone(_))) {
             // Nothing was used up, so that whoever comes with it again may ask again.
