@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use user_manager::operations;
 
 use crate::{
@@ -121,6 +121,49 @@ async fn the_page_of_metrics_lists_what_is_told() {
     let listed = rows.map(|row| row.split_inclusive('|').take(4).collect::<String>()).collect::<BTreeSet<_>>();
     assert_eq!(told.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "told, not on the page");
     assert_eq!(listed.difference(&told).collect::<Vec<_>>(), Vec::<&String>::new(), "on the page, not told");
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_what_is_told() {
+    let (types, labels) = everything().await;
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana-dashboard.json")).unwrap();
+    let mut asked = BTreeSet::new();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries = targets.map(|target| target["expr"].as_str().unwrap());
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    for query in queries.chain(variables.filter_map(|variable| variable["query"].as_str())) {
+        let found = names(query);
+        assert!(!found.is_empty() || query == "prometheus", "{query}");
+        for name in found {
+            let bare = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            let histogram = bare.filter(|bare| types.get(*bare).is_some_and(|kind| kind == "histogram"));
+            let (of, more) = histogram.map_or((name.as_str(), ""), |bare| (bare, "le"));
+            assert!(types.contains_key(of) && (types[of] != "histogram" || histogram.is_some()), "{name} in {query}");
+            // Whoever asks us for the metrics puts `job` there.
+            let known = |label: &str| label == "job" || label == more || labels[of].contains(label);
+            let unknown = named_labels(query).into_iter().filter(|label| !known(label)).collect::<Vec<_>>();
+            assert!(unknown.is_empty(), "{unknown:?} of {name} in {query}");
+            asked.insert(of.to_owned());
+        }
+    }
+    let unseen = types.keys().filter(|name| !asked.contains(*name)).collect::<Vec<_>>();
+    assert!(unseen.is_empty(), "on no panel: {unseen:?}");
+}
+
+/// Our metrics in a query.
+fn names(query: &str) -> Vec<String> {
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("user_manager_")).map(str::to_owned).collect()
+}
+
+/// The labels by which a query sums and selects.
+fn named_labels(query: &str) -> Vec<&str> {
+    let within = |open: &'static str, close: char| {
+        query.split(open).skip(1).filter_map(move |rest| rest.split(close).next()).flat_map(|list| list.split(','))
+    };
+    let selected = within("{", '}').map(|label| label.split(['=', '!']).next().unwrap_or_default());
+    within("by (", ')').chain(selected).map(str::trim).collect()
 }
 
 #[tokio::test]
