@@ -435,8 +435,13 @@ mod tests {
         assert_eq!(with(|claims| claims["scope"] = json!({ "users:admin": true })).unwrap().permissions, may(&[]));
         assert_eq!(with(|claims| claims["scope"] = json!(null)).unwrap().permissions, may(&[]));
         let alone = |claims: &mut Value| drop(claims.as_object_mut().unwrap().remove("sid"));
-        let (one, other) = (with(alone).unwrap(), with(alone).unwrap());
-        assert!(one.session.is_some() && one.session != other.session, "each token is a session of its own");
+        let other = |claims: &mut Value| {
+            claims.as_object_mut().unwrap().remove("sid");
+            claims["jti"] = json!("another");
+        };
+        let named = [alone, other, alone].map(|change| with(change).unwrap().session.unwrap());
+        assert!(named[0] != named[1], "each token is a session of its own");
+        assert_eq!(named[0], named[2], "however it is signed");
 
         assert!(with(|claims| claims["aud"] = json!("other")).is_err(), "made for our client, and not for us");
         assert!(with(|claims| claims["account"] = json!("")).is_err());
