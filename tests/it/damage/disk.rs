@@ -149,10 +149,16 @@ impl Cell {
         self.log.path().join("log")
     }
 
-    /// SQLite overlooks it when it cannot make a name durable. That is harmless where we have done so before.
+    /// SQLite overlooks it when it cannot make a name durable. That is harmless where we have done so before. Nor does it
+    /// matter to the state when the file of a mail is not durable, which is written whenever it is its turn.
     fn overlooks(&self) -> bool {
         let directory = self.state.path().file_name().unwrap().to_str().unwrap();
         let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let of_a_mail = |name: &str| !name.starts_with("user-manager.db") && name != directory;
+        let mut failed = log.lines().filter_map(|line| line.strip_prefix("fsync ")?.strip_suffix(" failed"));
+        if failed.any(of_a_mail) {
+            return true;
+        }
         let of_names = log.lines().filter(|line| *line == format!("fsync {directory} done")).count();
         of_names > 0 && log.contains(&format!("fsync {directory} failed"))
     }
