@@ -49,6 +49,19 @@ impl Systems {
         if self.expiry { self.clock.now_ms() } else { i64::MIN }
     }
 
+    /// Whatever the provider has issued to that identity before now counts no more: for whoever is let in again, before he is.
+    /// While he was shut out he was given nothing, so it takes away nothing that he has a right to. A provider whose tokens
+    /// are ours remembers it himself.
+    pub async fn revoke_tokens(&self, identity: &AuthUserId) -> Outcome<()> {
+        if self.identity.issuer().is_none() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        // Tokens tell whole seconds.
+        let before_ms = now_ms - now_ms.rem_euclid(1000);
+        Ok(self.revocations.revoke(identity, before_ms, now_ms.saturating_add(REVOKED_MS)).await?)
+    }
+
     /// Where that collection lies; there may be no catalogue of roles.
     pub fn collection(&self, of: Collection) -> Option<&Arc<dyn Store>> {
         match of {
@@ -127,11 +140,6 @@ impl View<'_> {
 
     pub fn now_ms(&self) -> i64 {
         self.0.clock.now_ms()
-    }
-
-    /// Whether the identity provider makes tokens, and not we.
-    pub fn has_tokens_of_its_own(&self) -> bool {
-        self.0.identity.issuer().is_some()
     }
 
     /// As [`Systems::expired_until_ms`].

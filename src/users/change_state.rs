@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     Change, Means, State, User, UserId, rules,
     rules::Precondition,
-    steps::{ChangeIdentity, MoveUser, PatchUser, RevokeTokens},
+    steps::{ChangeIdentity, MoveUser, PatchUser},
 };
 use crate::{
     access::{ADMIN, Caller, Permissions},
@@ -113,18 +113,10 @@ impl Turn {
                 };
 
                 let mut after = user.clone();
-                let unblock = (unblocks && user.blocked()).then(|| {
+                if unblocks && user.blocked() {
                     let set = Map::from_iter([("blocked".to_owned(), Value::Bool(false))]);
-                    Change { set, unset: Vec::new() }
-                });
-                if let Some(change) = &unblock {
+                    let change = Change { set, unset: Vec::new() };
                     change.apply(&mut after.document);
-                }
-                let last = User { state: way.last().copied().unwrap_or(user.state), ..after.clone() };
-                if let Some(revoke) = RevokeTokens::of(saga.view(), &user, &last) {
-                    saga.step(revoke).await?;
-                }
-                if let Some(change) = unblock {
                     after.revision = saga.step(PatchUser::new(&user, change, &by)).await?;
                 }
                 for &to in way {

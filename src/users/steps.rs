@@ -13,7 +13,7 @@ pub use burial::{BuryUser, UnlinkUser};
 pub use choice::ChooseTargets;
 pub use documents::{DeleteDocument, Over};
 pub use grants::{DropGrants, GrantPermissions};
-pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity, RevokeTokens};
+pub use identity::{ChangeIdentity, CreateIdentity, DeleteIdentity};
 pub use mails::MailLink;
 pub use store::{DeleteUser, InsertUser, LinkIdentity, MoveUser, PatchUser};
 pub use timers::{DropTimer, MoveTimer};
@@ -42,5 +42,4 @@ pub const KINDS: &[Kind] = &[
     promise::<DeleteDocument>(),
     step::<ChooseTargets>(),
     promise::<MailLink>(),
-    step::<RevokeTokens>(),
 ];

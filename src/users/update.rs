@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     Change, NOT_SETTABLE, State, User, UserId, rules,
     rules::{Precondition, Without},
-    steps::{ChangeIdentity, MoveTimer, PatchUser, RevokeTokens},
+    steps::{ChangeIdentity, MoveTimer, PatchUser},
 };
 use crate::{
     access::{ADMIN, Caller},
@@ -79,9 +79,6 @@ pub async fn update_if(
             };
 
             let Planned { change, mut after, moved, .. } = planned;
-            if let Some(revoke) = RevokeTokens::of(saga.view(), &user, &after) {
-                saga.step(revoke).await?;
-            }
             after.revision = saga.step(PatchUser::new(&user, change, &by)).await?;
             if let Some((identity, from)) = account {
                 let to = account_of(&user, &after, &from, saga.view().expired_until_ms(), saga.operation());

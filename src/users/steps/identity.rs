@@ -9,8 +9,7 @@ use crate::{
     identity::{Account, AuthUserId},
     outcome::Outcome,
     saga::{Promise, Step},
-    systems::{REVOKED_MS, Systems, View},
-    users::User,
+    systems::Systems,
 };
 
 /// An account for the user.
@@ -72,6 +71,9 @@ impl Step for ChangeIdentity {
     }
 
     async fn run(&self, to: &Systems) -> Outcome<()> {
+        if self.to.enabled && !self.from.enabled {
+            to.revoke_tokens(&self.id).await?;
+        }
         to.identity.change(&self.id, &self.from, &self.to).await
     }
 
@@ -82,48 +84,6 @@ impl Step for ChangeIdentity {
 
     async fn undo(&self, to: &Systems, (): &()) -> Outcome<()> {
         to.identity.restore(&self.id, &self.from, &self.to).await
-    }
-}
-
-/// What the provider issued to that identity before a time counts no more: for whoever is let in again, before he is. While he
-/// was shut out he was given nothing, so it takes away nothing that he has a right to, also when the operation is undone.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct RevokeTokens {
-    pub identity: AuthUserId,
-    /// Milliseconds since 1970, whole seconds, as tokens tell them.
-    pub before_ms: i64,
-}
-
-impl RevokeTokens {
-    /// Where somebody who was shut out is let in, and the provider makes tokens of his own; ours he tells apart himself.
-    pub fn of(view: View<'_>, before: &User, after: &User) -> Option<Self> {
-        let until_ms = view.expired_until_ms();
-        let let_in = before.identity_blocked(until_ms) && !after.identity_blocked(until_ms);
-        let identity = before.auth_user_id().filter(|_| let_in && view.has_tokens_of_its_own())?.to_owned();
-        let now_ms = view.now_ms();
-        Some(Self { identity, before_ms: now_ms - now_ms.rem_euclid(1000) })
-    }
-}
-
-impl Step for RevokeTokens {
-    const NAME: &'static str = "revoke-tokens";
-    type Output = ();
-
-    fn late(&self, _to: &Systems) -> Duration {
-        Duration::ZERO
-    }
-
-    async fn run(&self, to: &Systems) -> Outcome<()> {
-        let until_ms = self.before_ms.saturating_add(REVOKED_MS);
-        Ok(to.revocations.revoke(&self.identity, self.before_ms, until_ms).await?)
-    }
-
-    async fn fence(&self, to: &Systems) -> Outcome<Option<()>> {
-        self.run(to).await.map(Some)
-    }
-
-    async fn undo(&self, _: &Systems, (): &()) -> Outcome<()> {
-        Ok(())
     }
 }
 
