@@ -52,28 +52,34 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The program itself, or an operator at its command line: may do everything.
-    pub fn inside(actor: impl Into<String>, by: &str, request_id: impl Into<String>) -> Self {
+    /// Nobody in particular, who may do nothing.
+    pub fn nobody(origin: Origin, operation: Arc<OnceLock<String>>) -> Self {
         Self {
-            origin: Origin {
-                actor: actor.into(),
-                by: by.to_owned(),
-                address: None,
-                request_id: request_id.into(),
-                part_of: None,
-            },
+            origin,
             user: None,
             identity: None,
             session: None,
-            permissions: Permissions(vec![ADMIN.to_owned()]),
+            permissions: Permissions::default(),
             unasked: false,
             backoffice: false,
             rows: Filter::Everything,
             read_columns: None,
             write_columns: None,
-            operation: Arc::default(),
+            operation,
             key: None,
         }
+    }
+
+    /// The program itself, or an operator at its command line: may do everything.
+    pub fn inside(actor: impl Into<String>, by: &str, request_id: impl Into<String>) -> Self {
+        let origin = Origin {
+            actor: actor.into(),
+            by: by.to_owned(),
+            address: None,
+            request_id: request_id.into(),
+            part_of: None,
+        };
+        Self { permissions: Permissions(vec![ADMIN.to_owned()]), ..Self::nobody(origin, Arc::default()) }
     }
 
     /// What an operation is begun with that he asks for.

@@ -26,7 +26,6 @@ use crate::{
     app::App,
     error::{Code, Error},
     identity::AuthUserId,
-    query::Filter,
     state::journal::Origin,
     users::UserId,
 };
@@ -222,19 +221,13 @@ fn known(
     person: Person,
 ) -> Result<Caller, Error> {
     arrival.seen.actor.get_or_init(|| person.user.clone());
+    let origin = arrival.origin(person.user.as_str(), by);
     let mut caller = Caller {
-        origin: arrival.origin(person.user.as_str(), by),
         user: Some(person.user),
         identity: Some(identity),
         session,
         permissions: person.permissions,
-        unasked: false,
-        backoffice: false,
-        rows: Filter::Everything,
-        read_columns: None,
-        write_columns: None,
-        operation: arrival.operation.clone(),
-        key: None,
+        ..Caller::nobody(origin, arrival.operation.clone())
     };
     if let Some(vouched) = &arrival.vouched {
         vouched.narrow(&mut caller)?;

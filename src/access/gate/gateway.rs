@@ -119,68 +119,18 @@ impl Vouched {
     /// # Errors
     /// `token-required` where it names nobody and nobody is not let in; `token-revoked` for a person who may not act.
     pub async fn caller(&self, app: &App, gateway: &Gateway, arrival: &Arrival) -> Result<Caller, Error> {
-        let unasked = gateway.permissions == GatewayPermissions::None;
-        let mut caller = Caller {
-            origin: arrival.origin("public", "gateway"),
-            user: None,
-            identity: None,
-            session: None,
-            permissions: Permissions::default(),
-            unasked,
-            backoffice: self.backoffice,
-            rows: Filter::Everything,
-            read_columns: None,
-            write_columns: None,
-            operation: arrival.operation.clone(),
-            key: None,
+        let nobody = Caller {
+            unasked: gateway.permissions == GatewayPermissions::None,
+            ..Caller::nobody(arrival.origin("public", "gateway"), arrival.operation.clone())
         };
-        match &self.user {
-            Some(user) => {
-                let found = match gateway.user_is {
-                    UserIs::AuthUserId => {
-                        caller.identity = Some(user.clone());
-                        app.people.recent(app, user).await?
-                    }
-                    UserIs::Id => {
-                        let id = UserId::parse(user);
-                        let found = match &id {
-                            Some(id) => people::find_user(app, id).await?,
-                            None => None,
-                        };
-                        caller.user = id;
-                        found.map(|(person, identity)| {
-                            caller.identity = identity;
-                            person
-                        })
-                    }
-                };
-                match found {
-                    Some(person) => {
-                        caller.user = Some(person.user);
-                        caller.permissions = person.permissions;
-                    }
-                    // Whom it lets in although we do not is its own affair; but he is who he is.
-                    None if unasked => {
-                        if let Some(identity) = &caller.identity
-                            && caller.user.is_none()
-                        {
-                            caller.user = people::whose(app, identity).await?;
-                        }
-                    }
-                    None => {
-                        let sentence = "Whom the gateway names may not act";
-                        return Err(Error::new(Code::TokenRevoked, sentence));
-                    }
-                }
-                let named = caller.user.as_ref().map_or(user.as_str(), |id| id.as_str());
-                caller.origin.actor = named.to_owned();
-            }
-            None if gateway.anonymous == Anonymous::Public => {}
+        let mut caller = match &self.user {
+            Some(user) => named(app, gateway, user, nobody).await?,
+            None if gateway.anonymous == Anonymous::Public => nobody,
             None => {
                 let sentence = format!("The header {} or a bearer token is required", gateway.user_header);
                 return Err(Error::new(Code::TokenRequired, sentence));
             }
-        }
+        };
         if let Some(user) = &caller.user {
             arrival.seen.actor.get_or_init(|| user.clone());
         }
@@ -196,6 +146,33 @@ impl Vouched {
         caller.write_columns.clone_from(&self.write_columns);
         Ok(())
     }
+}
+
+/// Whoever goes by that name, with what he may.
+async fn named(app: &App, gateway: &Gateway, name: &str, nobody: Caller) -> Result<Caller, Error> {
+    let (person, identity) = match (gateway.user_is, UserId::parse(name)) {
+        (UserIs::AuthUserId, _) => (app.people.recent(app, name).await?, Some(name.to_owned())),
+        (UserIs::Id, Some(id)) => match people::find_user(app, &id).await? {
+            Some((person, identity)) => (Some(person), identity),
+            None => (None, None),
+        },
+        (UserIs::Id, None) => (None, None),
+    };
+    let (user, permissions) = match person {
+        Some(person) => (Some(person.user), person.permissions),
+        // Whom it lets in although we do not is its own affair; but he is who he is.
+        None if nobody.unasked => {
+            let user = match gateway.user_is {
+                UserIs::AuthUserId => people::whose(app, name).await?,
+                UserIs::Id => UserId::parse(name),
+            };
+            (user, Permissions::default())
+        }
+        None => return Err(Error::new(Code::TokenRevoked, "Whom the gateway names may not act")),
+    };
+    let mut caller = Caller { user, identity, permissions, ..nobody };
+    caller.origin.actor = caller.user.as_ref().map_or(name, UserId::as_str).to_owned();
+    Ok(caller)
 }
 
 /// A filter, or a list of filters of which all must hold.
