@@ -12,6 +12,7 @@ mod form;
 mod frame;
 mod groups;
 mod health;
+mod html;
 mod json;
 mod keyed;
 mod metrics;

@@ -6,12 +6,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Request, State},
-    http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-        },
-    },
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
@@ -19,6 +14,8 @@ use secrecy::SecretString;
 use super::{
     body,
     form::{self, Form},
+    frame,
+    html::{self, Forms},
     no_route,
     target::Linked,
 };
@@ -117,15 +114,7 @@ fn written(post: &Post, chooser: Option<&Chooser>, page: Page<'_>, status: Statu
         Ok(shown) => shown,
         Err(error) => return error.into_response(),
     };
-    let policy = format!(
-        "default-src 'none'; style-src {style_source}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    );
-    let headers: [(HeaderName, &str); 5] = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, &policy),
-    ];
-    (status, headers.map(|(name, value)| (name, value.to_owned())), html).into_response()
+    let mut response = html::page(html, &style_source, Forms::Here);
+    *response.status_mut() = status;
+    frame::cached(response, "no-store")
 }

@@ -1,12 +1,6 @@
 //! The document as a page that needs no script and loads nothing.
 
-use axum::{
-    http::{
-        HeaderName,
-        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
-    },
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use minijinja::{
     Environment, HtmlEscape, context,
@@ -17,6 +11,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use crate::{
+    api::html::{self, Forms},
     error::{self, Error},
     mail::templates::style_source,
 };
@@ -35,21 +30,10 @@ pub fn of(document: &OpenApi, link: &str) -> Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let html = match self.0 {
-            Ok(html) => html,
-            Err(error) => return error.into_response(),
-        };
-        let source = style_source(STYLE);
-        let policy = format!(
-            "default-src 'none'; style-src {source}; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-        );
-        let headers: [(HeaderName, &str); 4] = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (REFERRER_POLICY, "no-referrer"),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (CONTENT_SECURITY_POLICY, &policy),
-        ];
-        (headers.map(|(name, value)| (name, value.to_owned())), html).into_response()
+        match self.0 {
+            Ok(page) => html::page(page, &style_source(STYLE), Forms::Nowhere),
+            Err(error) => error.into_response(),
+        }
     }
 }
 
