@@ -146,10 +146,7 @@ fn create(file: &Path) -> Result<(), OpenError> {
     let directory = directory(file);
     create_directory(directory).map_err(|error| unusable(&error))?;
     let unborn = file.with_added_extension("new");
-    match fs::remove_file(&unborn) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(&error)),
-        Ok(()) | Err(_) => {}
-    }
+    clear(&unborn).map_err(|error| unusable(&error))?;
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unborn);
     options.map_err(|error| unusable(&error))?;
     let mut connection = connect(&unborn).map_err(|error| unusable(&error))?;
@@ -161,6 +158,14 @@ fn create(file: &Path) -> Result<(), OpenError> {
         File::open(directory)?.sync_all()
     };
     durable().map_err(|error: io::Error| unusable(&error))
+}
+
+/// What is not there need not go.
+fn clear(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn directory(file: &Path) -> &Path {

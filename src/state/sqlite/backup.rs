@@ -1,5 +1,7 @@
 //! A whole copy of a state, also of one that somebody is writing; and putting one in the place of a state. Blocks.
 
+pub mod contents;
+
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -9,7 +11,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{OpenError, connect, directory, migrations};
+use super::{OpenError, clear, connect, directory, migrations};
 
 /// What is committed at one moment, in a file that is not there yet; it is there whole or not at all.
 pub fn copy(state: &Path, to: &Path) -> Result<(), OpenError> {
@@ -112,17 +114,16 @@ pub fn put(copy: &Path, state: &Path, aside: &Path) -> Result<Option<PathBuf>, O
     Ok(kept)
 }
 
+/// With what SQLite keeps beside it. What is not there need not go.
+pub fn take_away(state: &Path) -> Result<(), OpenError> {
+    let mut files = ["", "-wal", "-shm"].into_iter().map(|ending| beside(state, ending));
+    files.try_for_each(|file| clear(&file)).map_err(|error| OpenError::unusable(state, &error))
+}
+
 fn beside(file: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", file.display()))
 }
 
 fn unborn(file: &Path) -> PathBuf {
     file.with_added_extension("new")
-}
-
-fn clear(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -228,6 +228,13 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        says: "only state/sqlite knows the database of our own state",
+        looks_at: |path| program_but(path, &["state/sqlite"]),
+        finds: Finds::Words(&["rusqlite"]),
+        breaks: &[("src/admin/backup.rs", "let read = |db: &rusqlite::Connection| {};")],
+        keeps: &[("src/state/sqlite/backup/contents.rs", "use rusqlite::Connection;")],
+    },
+    Rule {
         says: "what changes a system is a step or a promise of a saga",
         looks_at: |path| program_but(path, &["users/steps", "users/promises", "store", "identity", "state", "saga"]),
         finds: Finds::Lines(effects_without_a_step),
