@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex;
-
 use crate::{
     access::{
         people::People,
@@ -23,6 +21,7 @@ use crate::{
     groups::{Groups, built_in},
     idempotency::Codes,
     identity::{self, Identity},
+    lately::OnceASecond,
     mail::{self, Outbox, Post},
     metrics::{Metrics, Standing},
     operations,
@@ -81,8 +80,7 @@ pub struct App {
     /// Where users are at a CRUD service: what answers the reads of callers.
     pub proxy: Option<Proxy>,
     state: Arc<Sqlite>,
-    /// When it was read last.
-    standing: Mutex<Option<(i64, Standing)>>,
+    standing: OnceASecond<Standing>,
     draining: AtomicBool,
     /// Held as long as we live.
     _lock: Option<Lock>,
@@ -203,7 +201,7 @@ impl App {
             proxy: None,
             health: Health::default(),
             metrics: systems.metrics.clone(),
-            standing: Mutex::default(),
+            standing: OnceASecond::default(),
             draining: AtomicBool::new(false),
             _lock: None,
             config,
@@ -236,17 +234,11 @@ impl App {
 
     /// What stands at this moment, read at most once a second.
     pub async fn standing(&self) -> Standing {
-        let mut last = self.standing.lock().await;
-        let now_ms = self.clock.now_ms();
-        let mut standing = match *last {
-            Some((at_ms, standing)) if (0..1000).contains(&(now_ms - at_ms)) => standing,
-            Some(_) | None => {
-                let read = self.clock.within(STANDING_WITHIN, self.state.standing(now_ms)).await;
-                let standing = read.and_then(Result::ok).unwrap_or_default();
-                *last = Some((now_ms, standing));
-                standing
-            }
+        let read = async || {
+            let read = self.state.standing(self.clock.now_ms());
+            self.clock.within(STANDING_WITHIN, read).await.and_then(Result::ok).unwrap_or_default()
         };
+        let mut standing = self.standing.recent_or(&self.clock, read).await;
         let count = |number: usize| u64::try_from(number).ok();
         match &self.own_identities {
             Some(own) => {

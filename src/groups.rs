@@ -9,10 +9,7 @@ pub mod trial;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::{Map, Value};
@@ -22,8 +19,8 @@ pub use schema::{Fault, Schema};
 use crate::{
     clock::Clock,
     error::{Code, Error, FINDINGS, Finding, segment},
-    lately::REMEMBERED_MS,
-    query::Query,
+    lately::Lately,
+    query::{Fields, Query},
     store::Store,
     users::{NOT_SETTABLE, STANDARD, State, User},
 };
@@ -37,22 +34,23 @@ struct Inside {
     clock: Clock,
     /// Known where the store has no document of that name: what such a group says, and the group.
     otherwise: HashMap<String, (Map<String, Value>, Known)>,
-    seen: Mutex<HashMap<String, Seen>>,
-    /// So often was something forgotten.
-    forgotten: AtomicU64,
+    /// By name.
+    compiled: Mutex<HashMap<String, Compiled>>,
+    /// By name. Only where the store is far away: our own is asked each time.
+    lately: Lately<Known>,
     /// What users may have, over all groups.
-    fields: Mutex<Option<fields::Found>>,
+    fields: Lately<Arc<Fields>>,
 }
+
+/// Under this name all fields are remembered.
+const ALL: &str = "";
 
 /// A group, or why its document makes none.
 pub type Known = Result<Arc<Group>, Fault>;
 
-/// A group as it was found.
-#[derive(Clone)]
-struct Seen {
-    at_ms: i64,
-    /// Nothing where it is not the store's.
-    document: Option<Map<String, Value>>,
+/// A group, and what the document said of which it was made.
+struct Compiled {
+    document: Map<String, Value>,
     group: Known,
 }
 
@@ -91,8 +89,8 @@ impl Groups {
                 otherwise.insert(group.name.clone(), (document, Ok(Arc::new(group))));
             }
         }
-        let (seen, forgotten) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inside { store, clock, otherwise, seen, forgotten, fields: Mutex::default() })))
+        let (compiled, lately, fields) = (Mutex::default(), Lately::default(), Lately::default());
+        Ok(Self(Arc::new(Inside { store, clock, otherwise, compiled, lately, fields })))
     }
 
     /// The group that a user says he is in. `validation-failed` when he says nothing, `group-unknown` when there is none,
@@ -120,43 +118,17 @@ impl Groups {
     pub async fn named(&self, name: &str) -> Result<Option<Known>, Error> {
         let inside = &self.0;
         let now_ms = inside.clock.now_ms();
-        let seen = inside.seen().get(name).cloned();
-        if let Some(seen) = &seen
+        if let Some(group) = inside.lately.recent(name, now_ms) {
+            return Ok(Some(group));
+        }
+        let looking = inside.lately.look(now_ms);
+        let group = inside.look_up(name).await?;
+        if let Some(group) = &group
             && inside.store.name() != "embedded"
-            && (0..REMEMBERED_MS).contains(&(now_ms - seen.at_ms))
         {
-            return Ok(Some(seen.group.clone()));
+            inside.lately.remember(name, group.clone(), looking);
         }
-        let forgotten = inside.forgotten.load(Ordering::SeqCst);
-        let mut found = inside.store.find(&[("userGroup", name)]).await?;
-        found.retain(|row| row.state == State::Public);
-        let (document, group) = match (found.pop(), found.is_empty()) {
-            (None, _) => match inside.otherwise.get(name) {
-                Some((_, group)) => (None, group.clone()),
-                None => {
-                    inside.seen().remove(name);
-                    return Ok(None);
-                }
-            },
-            (Some(row), true) => {
-                let said = row.fields();
-                let group = match seen.filter(|seen| seen.document.as_ref() == Some(&said)) {
-                    Some(seen) => seen.group,
-                    None => Group::compile(&said).map(Arc::new),
-                };
-                (Some(said), group)
-            }
-            (Some(_), false) => {
-                let message = "more than one document has that name".to_owned();
-                (None, Err(Fault { pointer: "/userGroup".to_owned(), message }))
-            }
-        };
-        let mut seen = inside.seen();
-        // What was changed while we looked may have been found as it was before.
-        if forgotten == inside.forgotten.load(Ordering::SeqCst) {
-            seen.insert(name.to_owned(), Seen { at_ms: now_ms, document, group: group.clone() });
-        }
-        Ok(Some(group))
+        Ok(group)
     }
 
     /// What every group says, those that come with the program too where nothing stands in their place.
@@ -187,20 +159,43 @@ impl Groups {
 
     /// What was known of that group holds no more: whoever writes its document says so.
     pub fn forget(&self, name: &str) {
-        let mut seen = self.0.seen();
-        self.0.forgotten.fetch_add(1, Ordering::SeqCst);
-        *self.0.fields() = None;
-        seen.remove(name);
+        self.0.lately.forget(name);
+        self.0.fields.forget(ALL);
+        self.0.compiled().remove(name);
     }
 }
 
 impl Inside {
-    fn fields(&self) -> MutexGuard<'_, Option<fields::Found>> {
-        self.fields.lock().unwrap_or_else(PoisonError::into_inner)
+    /// As it stands now.
+    async fn look_up(&self, name: &str) -> Result<Option<Known>, Error> {
+        let mut found = self.store.find(&[("userGroup", name)]).await?;
+        found.retain(|row| row.state == State::Public);
+        match (found.pop(), found.is_empty()) {
+            (None, _) => {
+                self.compiled().remove(name);
+                Ok(self.otherwise.get(name).map(|(_, group)| group.clone()))
+            }
+            (Some(row), true) => Ok(Some(self.compile(name, row.fields()))),
+            (Some(_), false) => {
+                let message = "more than one document has that name".to_owned();
+                Ok(Some(Err(Fault { pointer: "/userGroup".to_owned(), message })))
+            }
+        }
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn compile(&self, name: &str, document: Map<String, Value>) -> Known {
+        if let Some(compiled) = self.compiled().get(name)
+            && compiled.document == document
+        {
+            return compiled.group.clone();
+        }
+        let group = Group::compile(&document).map(Arc::new);
+        self.compiled().insert(name.to_owned(), Compiled { document, group: group.clone() });
+        group
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, HashMap<String, Compiled>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
 
-use crate::state::Commits;
+use crate::{clock::Clock, state::Commits};
 
 /// Anything is looked up at most once in so long.
-pub const REMEMBERED_MS: i64 = 1_000;
+const REMEMBERED_MS: i64 = 1_000;
 const MOST: usize = 4096;
 
 /// By name.
@@ -59,8 +60,7 @@ impl<V: Clone> Lately<V> {
 
     pub fn recent(&self, name: &str, now_ms: i64) -> Option<V> {
         let (looking, value) = self.found.get(name)?;
-        let young = (0..REMEMBERED_MS).contains(&(now_ms - looking.at_ms));
-        (young && looking.commits == self.committed()).then_some(value)
+        (young(looking.at_ms, now_ms) && looking.commits == self.committed()).then_some(value)
     }
 
     pub fn look(&self, now_ms: i64) -> Looking {
@@ -91,15 +91,43 @@ impl<V: Clone> Lately<V> {
     }
 }
 
+/// One thing, which is read at most once a second however many ask: the others wait for whoever reads it.
+pub struct OnceASecond<V>(Mutex<Option<(i64, V)>>);
+
+impl<V> Default for OnceASecond<V> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<V: Clone> OnceASecond<V> {
+    /// As it was read lately, else as `read` reads it now.
+    pub async fn recent_or(&self, clock: &Clock, read: impl AsyncFnOnce() -> V) -> V {
+        let mut last = self.0.lock().await;
+        // Not before: whoever waited takes what was read meanwhile.
+        let now_ms = clock.now_ms();
+        match &*last {
+            Some((at_ms, value)) if young(*at_ms, now_ms) => value.clone(),
+            Some(_) | None => {
+                let value = read().await;
+                *last = Some((now_ms, value.clone()));
+                value
+            }
+        }
+    }
+}
+
+/// Not from later on either: the clock may have gone back.
+fn young(at_ms: i64, now_ms: i64) -> bool {
+    (0..REMEMBERED_MS).contains(&(now_ms - at_ms))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        clock::Clock,
-        state::{Collection, Documents, Replace, sqlite::Sqlite},
-    };
+    use crate::state::{Collection, Documents, Replace, sqlite::Sqlite};
 
     /// One counts upwards in the state while others read through what is remembered, without any time passing.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -148,5 +176,16 @@ mod tests {
             let (remembered, looked_up) = reader.await.unwrap();
             assert!(remembered > 0 && looked_up > 0, "{remembered} remembered, {looked_up} looked up");
         }
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_share_one_reading() {
+        let (clock, once, readings) = (Clock::system(), OnceASecond::default(), AtomicU64::new(0));
+        let read = async || {
+            tokio::task::yield_now().await;
+            readings.fetch_add(1, Ordering::SeqCst)
+        };
+        let ask = || once.recent_or(&clock, read);
+        assert_eq!(tokio::join!(ask(), ask(), ask()), (0, 0, 0));
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
-
 use crate::{
     clock::Clock,
     identity::{Account, AuthUserId, Identity},
+    lately::OnceASecond,
     mail::Outbox,
     metrics::Metrics,
     outcome::{Failure, Outcome},
@@ -81,7 +80,7 @@ impl Systems {
 /// Whether each system answers, asked at most once a second however many want to know: whoever asks us must not be able to
 /// make us ask them.
 #[derive(Default)]
-pub struct Health(Mutex<Option<(i64, Checked)>>);
+pub struct Health(OnceASecond<Checked>);
 
 /// What the systems answered.
 #[derive(Debug, Clone)]
@@ -92,17 +91,11 @@ pub struct Checked {
 
 impl Health {
     pub async fn check(&self, systems: &Systems) -> Checked {
-        let mut last = self.0.lock().await;
-        let now_ms = systems.clock.now_ms();
-        match &*last {
-            Some((at_ms, checked)) if (0..1000).contains(&(now_ms - at_ms)) => checked.clone(),
-            Some(_) | None => {
-                let (store, identity) = tokio::join!(systems.store.check(), systems.identity.check());
-                let checked = Checked { store, identity };
-                *last = Some((now_ms, checked.clone()));
-                checked
-            }
-        }
+        let check = async || {
+            let (store, identity) = tokio::join!(systems.store.check(), systems.identity.check());
+            Checked { store, identity }
+        };
+        self.0.recent_or(&systems.clock, check).await
     }
 }
 

@@ -4,29 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Groups;
+use super::{ALL, Groups};
 use crate::{
     error::Error,
-    lately::REMEMBERED_MS,
     query::{Fields, Kind},
 };
-
-/// As they were found, and when.
-pub type Found = (i64, Arc<Fields>);
 
 impl Groups {
     /// The standard fields, and those of the schema of every group, as they stood at most a second ago.
     pub async fn fields(&self) -> Result<Arc<Fields>, Error> {
-        let inside = &self.0;
-        let now_ms = inside.clock.now_ms();
-        if let Some((at_ms, fields)) = &*inside.fields()
-            && (0..REMEMBERED_MS).contains(&(now_ms - at_ms))
-        {
-            return Ok(Arc::clone(fields));
-        }
-        let fields = Arc::new(of_documents(&self.documents().await?));
-        *inside.fields() = Some((now_ms, Arc::clone(&fields)));
-        Ok(fields)
+        let find = async || Ok(Arc::new(of_documents(&self.documents().await?)));
+        self.0.fields.recent_or(ALL, self.0.clock.now_ms(), find).await
     }
 }
 
