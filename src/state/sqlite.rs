@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 
 use self::{readers::Readers, writer::Writer};
 use super::Error;
@@ -117,6 +117,13 @@ impl Sqlite {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.writer.write(work).await
+    }
+
+    /// Takes away rows that have had their time; whether there may be more. The statement gets that time as its first parameter,
+    /// and how many rows go at most as its second.
+    async fn take_away(&self, sql: &'static str, by_ms: i64, most: u32) -> Result<bool, Error> {
+        let gone = self.write(move |db| db.prepare_cached(sql)?.execute(params![by_ms, most])).await?;
+        Ok(gone >= usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// Runs `work` on what is committed. It cannot write.

@@ -42,13 +42,8 @@ impl Failures for Sqlite {
     }
 
     async fn forget(&self, by_ms: i64, most: u32) -> Result<bool, Error> {
-        let gone = self.write(move |db| {
-            db.prepare_cached(
-                "DELETE FROM failure WHERE code IN (SELECT code FROM failure INDEXED BY failure_clear \
-                 WHERE clear_ms <= ?1 ORDER BY clear_ms LIMIT ?2)",
-            )?
-            .execute(params![by_ms, most])
-        });
-        Ok(gone.await? >= usize::try_from(most).unwrap_or(usize::MAX))
+        let sql = "DELETE FROM failure WHERE code IN (SELECT code FROM failure INDEXED BY failure_clear \
+                   WHERE clear_ms <= ?1 ORDER BY clear_ms LIMIT ?2)";
+        self.take_away(sql, by_ms, most).await
     }
 }

@@ -71,16 +71,9 @@ impl Mails for Sqlite {
     }
 
     async fn forget(&self, created_before_ms: i64, most: u32) -> Result<bool, Error> {
-        self.write(move |db| {
-            let gone = db
-                .prepare_cached(
-                    "DELETE FROM mail WHERE id IN \
-                     (SELECT id FROM mail WHERE next_ms IS NULL AND created_ms < ?1 ORDER BY created_ms LIMIT ?2)",
-                )?
-                .execute(params![created_before_ms, most])?;
-            Ok(gone >= usize::try_from(most).unwrap_or(usize::MAX))
-        })
-        .await
+        let sql = "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE next_ms IS NULL AND created_ms < ?1 \
+                   ORDER BY created_ms LIMIT ?2)";
+        self.take_away(sql, created_before_ms, most).await
     }
 }
 

@@ -30,13 +30,8 @@ impl Revocations for Sqlite {
     }
 
     async fn forget(&self, by_ms: i64, most: u32) -> Result<bool, Error> {
-        let gone = self.write(move |db| {
-            db.prepare_cached(
-                "DELETE FROM revocation WHERE identity IN (SELECT identity FROM revocation INDEXED BY revocation_until \
-                 WHERE until_ms <= ?1 ORDER BY until_ms LIMIT ?2)",
-            )?
-            .execute(params![by_ms, most])
-        });
-        Ok(gone.await? >= usize::try_from(most).unwrap_or(usize::MAX))
+        let sql = "DELETE FROM revocation WHERE identity IN (SELECT identity FROM revocation INDEXED BY revocation_until \
+                   WHERE until_ms <= ?1 ORDER BY until_ms LIMIT ?2)";
+        self.take_away(sql, by_ms, most).await
     }
 }

@@ -140,19 +140,12 @@ impl SessionStore for SqliteSessions {
     }
 
     async fn forget(&self, lapsed_before_ms: i64, most: u32) -> Result<bool, Error> {
-        let gone = self.state.write(move |db| {
-            let mut gone = 0;
-            for sql in [
-                "DELETE FROM session WHERE id IN (SELECT id FROM session INDEXED BY session_lapses \
-                 WHERE lapses_ms < ?1 ORDER BY lapses_ms LIMIT ?2)",
-                "DELETE FROM refused_session WHERE id IN (SELECT id FROM refused_session \
-                 INDEXED BY refused_session_until WHERE until_ms < ?1 ORDER BY until_ms LIMIT ?2)",
-            ] {
-                gone = db.prepare_cached(sql)?.execute(params![lapsed_before_ms, most])?.max(gone);
-            }
-            Ok(gone)
-        });
-        Ok(gone.await? >= usize::try_from(most).unwrap_or(usize::MAX))
+        let lapsed = "DELETE FROM session WHERE id IN (SELECT id FROM session INDEXED BY session_lapses \
+                      WHERE lapses_ms < ?1 ORDER BY lapses_ms LIMIT ?2)";
+        let ended = "DELETE FROM refused_session WHERE id IN (SELECT id FROM refused_session \
+                     INDEXED BY refused_session_until WHERE until_ms < ?1 ORDER BY until_ms LIMIT ?2)";
+        let more = self.state.take_away(lapsed, lapsed_before_ms, most).await?;
+        Ok(self.state.take_away(ended, lapsed_before_ms, most).await? || more)
     }
 }
 
