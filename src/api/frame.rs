@@ -76,7 +76,7 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         seen: Arc::default(),
     };
     let problem = wants_problem(request.headers());
-    let dead_cookie = cookie::takes_away(app, request.headers());
+    let cookies = cookie::alone(app, request.headers());
     let method = metrics::method(request.method().as_str());
     let trace = trace(app, request.headers());
     let span = tracing::info_span!("request", id = arrival.request_id, trace = trace.id(), method, route = Empty);
@@ -110,7 +110,9 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, allow);
         }
-        if let (Code::TokenRevoked | Code::RefreshRefused, Some(cookie)) = (error.code(), dead_cookie) {
+        if matches!(error.code(), Code::TokenRevoked | Code::RefreshRefused)
+            && let Some(cookie) = cookie::takes_away(app, &cookies)
+        {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         if response.status().is_server_error() {

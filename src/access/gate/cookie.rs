@@ -17,24 +17,20 @@ use crate::{
 /// The one that came, where cookies are in use. Beside one of ours another of that name, which somebody else may have put there
 /// for a wider domain or a longer path, counts for nothing; of two of ours nobody could say which is meant.
 pub fn read(app: &App, headers: &HeaderMap) -> Option<SecretString> {
-    let SessionCookie { name, .. } = app.config.session_cookie.as_ref()?;
-    let all = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let named = all.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
-    let mut values: Vec<String> = named.map(|cookie| cookie.value().to_owned()).collect();
-    if values.len() > 1 {
-        values.retain(|value| app.sessions.has_made(value));
-        values.dedup();
-    }
-    let value = values.pop()?;
-    values.is_empty().then(|| value.into())
+    meant(app, headers.get_all(COOKIE))
 }
 
-/// What takes away a cookie that is good for nothing any more, where it alone was brought and refused.
-pub fn takes_away(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
-    if headers.contains_key(AUTHORIZATION) {
-        return None;
+/// The headers with cookies of a request that brought nothing else to say who asks, where cookies are in use.
+pub fn alone(app: &App, headers: &HeaderMap) -> Vec<HeaderValue> {
+    if app.config.session_cookie.is_none() || headers.contains_key(AUTHORIZATION) {
+        return Vec::new();
     }
-    read(app, headers)?;
+    headers.get_all(COOKIE).iter().cloned().collect()
+}
+
+/// What takes away a cookie among these that is good for nothing any more.
+pub fn takes_away(app: &App, refused: &[HeaderValue]) -> Option<HeaderValue> {
+    meant(app, refused)?;
     set(app, None).ok().flatten()
 }
 
@@ -73,4 +69,17 @@ pub fn same_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<()
         return Ok(());
     }
     Err(Error::new(Code::CrossSite, "With the session's cookie only JSON from a page of this origin is taken"))
+}
+
+fn meant<'h>(app: &App, headers: impl IntoIterator<Item = &'h HeaderValue>) -> Option<SecretString> {
+    let SessionCookie { name, .. } = app.config.session_cookie.as_ref()?;
+    let all = headers.into_iter().filter_map(|header| header.to_str().ok());
+    let named = all.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
+    let mut values: Vec<String> = named.map(|cookie| cookie.value().to_owned()).collect();
+    if values.len() > 1 {
+        values.retain(|value| app.sessions.has_made(value));
+        values.dedup();
+    }
+    let value = values.pop()?;
+    values.is_empty().then(|| value.into())
 }
