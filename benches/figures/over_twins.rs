@@ -93,18 +93,9 @@ impl Elsewhere {
     /// Of the program over them, its own state in `place`.
     pub fn config(&self, place: &Path, further: &[(&str, &str)]) -> Resolved {
         let (place, crud, keycloak) = (place.display().to_string(), self.crud.url(), self.keycloak.url());
-        let pairs = [
-            ("DATA_DIR", place.as_str()),
-            ("CRUD_SERVICE", crud.as_str()),
-            ("AUTH_MODULE", "keycloak"),
-            ("KEYCLOAK_URL", keycloak.as_str()),
-            ("KEYCLOAK_REALM", keycloak::REALM),
-            ("KEYCLOAK_CLIENT_ID", keycloak::CLIENT.0),
-            ("KEYCLOAK_CLIENT_SECRET", keycloak::CLIENT.1),
-            ("KEYCLOAK_LOGIN_CLIENT_ID", keycloak::LOGIN.0),
-            ("KEYCLOAK_LOGIN_CLIENT_SECRET", keycloak::LOGIN.1),
-        ];
-        let pairs = pairs.iter().chain(further).map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let pairs = [("DATA_DIR", place.as_str()), ("CRUD_SERVICE", crud.as_str())];
+        let pairs = pairs.into_iter().chain(keycloak::settings(keycloak.as_str()));
+        let pairs = pairs.chain(further.iter().copied()).map(|(name, value)| (name.to_owned(), value.to_owned()));
         Config::resolve(pairs).unwrap()
     }
 }

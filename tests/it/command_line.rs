@@ -18,7 +18,7 @@ use user_manager::{
 
 use crate::twins::{
     Twin,
-    keycloak::{CLIENT, Keycloak, Person, REALM},
+    keycloak::{self, Keycloak, Person},
 };
 
 const GIVEN: [(&str, &str); 2] = [("ADMIN_EMAIL", "root@example.org"), ("ADMIN_PASSWORD", "correct horse battery")];
@@ -159,15 +159,8 @@ async fn over_keycloak_a_new_first_administrator_needs_a_password() {
 }
 
 async fn open(directory: &str, url: &str, more: &[(&str, &str)]) -> Arc<App> {
-    let keycloak = [
-        ("DATA_DIR", directory),
-        ("AUTH_MODULE", "keycloak"),
-        ("KEYCLOAK_URL", url),
-        ("KEYCLOAK_REALM", REALM),
-        ("KEYCLOAK_CLIENT_ID", CLIENT.0),
-        ("KEYCLOAK_CLIENT_SECRET", CLIENT.1),
-    ];
-    let settings = keycloak.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = [("DATA_DIR", directory)].into_iter().chain(keycloak::settings(url)).chain(more.iter().copied());
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     App::open(Config::resolve(settings).unwrap().config, Clock::system()).await.unwrap()
 }
 

@@ -26,7 +26,7 @@ use crate::{
     twins::{
         Twin,
         fault::{Fault, Lasts, Plan},
-        keycloak::{CLIENT, Keycloak, LOGIN, Person, REALM},
+        keycloak::{self, Keycloak, Person},
     },
 };
 
@@ -229,17 +229,7 @@ async fn twin() -> (Twin<Keycloak>, Shifted) {
 }
 
 async fn open(twin: &Twin<Keycloak>, clock: &Shifted, but: impl FnOnce(&mut config::Keycloak)) -> Driver {
-    let mut config = config::Keycloak {
-        base: twin.url(),
-        realm: REALM.to_owned(),
-        client_id: CLIENT.0.to_owned(),
-        client_secret: CLIENT.1.into(),
-        login_client_id: LOGIN.0.to_owned(),
-        login_client_secret: Some(LOGIN.1.into()),
-        create: Some(KeycloakCreate::PartialImport),
-        late_window: Duration::from_secs(300),
-        mail: config::KeycloakMail { client_id: None, redirect_uri: None, lifespan: Duration::from_hours(12) },
-    };
+    let mut config = keycloak::config(twin.url(), KeycloakCreate::PartialImport);
     but(&mut config);
     Driver::open(config, &patience(30_000), Clock::new(clock.clone())).await.unwrap()
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use user_manager::{
     clock::Clock,
-    config::{self, Calls, KeycloakCreate},
+    config::{Calls, KeycloakCreate},
     identity::{Account, Identity, Login, keycloak::Keycloak as Driver},
     outcome::Outcome,
 };
@@ -16,7 +16,7 @@ use crate::{
     twins::{
         Twin,
         fault::{Effect, Fault, Lasts, Plan},
-        keycloak::{CLIENT, Keycloak, LOGIN, Person, REALM},
+        keycloak::{self, Keycloak, Person, REALM},
     },
 };
 
@@ -292,21 +292,7 @@ impl Scene {
         if case.begins_with_subject() {
             twin.world().stands(SUBJECT, ada());
         }
-        let config = config::Keycloak {
-            base: twin.url(),
-            realm: REALM.to_owned(),
-            client_id: CLIENT.0.to_owned(),
-            client_secret: CLIENT.1.into(),
-            login_client_id: LOGIN.0.to_owned(),
-            login_client_secret: Some(LOGIN.1.into()),
-            create: Some(mode),
-            late_window: std::time::Duration::from_secs(300),
-            mail: config::KeycloakMail {
-                client_id: None,
-                redirect_uri: None,
-                lifespan: std::time::Duration::from_hours(12),
-            },
-        };
+        let config = keycloak::config(twin.url(), mode);
         let faulty = Driver::open(config.clone(), calls, clock.clone()).await.unwrap();
         if token == Token::Dropped {
             twin.world().forget_tokens();

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use user_manager::{
     clock::Clock,
-    config::{self, Calls, KeycloakCreate},
+    config::{Calls, KeycloakCreate},
     identity::{Identity, Login, TheirSession, keycloak::Keycloak as Driver},
     outcome::{Failure, Outcome},
 };
@@ -24,7 +24,7 @@ use crate::{
     twins::{
         Asked, Model, Twin,
         fault::{Effect, Fault, Lasts, Plan},
-        keycloak::{CLIENT, Keycloak, LOGIN, Person, REALM},
+        keycloak::{self, CLIENT, Keycloak, LOGIN, Person, REALM},
     },
 };
 
@@ -231,21 +231,7 @@ impl Scene {
         }
         twin.world().rotates = case != C::RefreshUnrotated;
         twin.world().has_mail_server = case != C::MailWithoutServer;
-        let config = config::Keycloak {
-            base: twin.url(),
-            realm: REALM.to_owned(),
-            client_id: CLIENT.0.to_owned(),
-            client_secret: CLIENT.1.into(),
-            login_client_id: LOGIN.0.to_owned(),
-            login_client_secret: Some(LOGIN.1.into()),
-            create: Some(KeycloakCreate::Marker),
-            late_window: std::time::Duration::from_secs(300),
-            mail: config::KeycloakMail {
-                client_id: None,
-                redirect_uri: None,
-                lifespan: std::time::Duration::from_hours(12),
-            },
-        };
+        let config = keycloak::config(twin.url(), KeycloakCreate::Marker);
         let healthy = Driver::open(config.clone(), &patience(30_000), clock.clone()).await.unwrap();
         let Login::Token { access_token, refresh_token, .. } = log_in(&healthy).await.unwrap() else {
             panic!("refused")

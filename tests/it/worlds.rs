@@ -156,13 +156,7 @@ impl World {
             set("ROLES_CRUD_ENDPOINT", "/roles");
         }
         if let Some(keycloak) = &keycloak {
-            set("AUTH_MODULE", "keycloak");
-            set("KEYCLOAK_URL", keycloak.url().as_str());
-            set("KEYCLOAK_REALM", keycloak::REALM);
-            set("KEYCLOAK_CLIENT_ID", keycloak::CLIENT.0);
-            set("KEYCLOAK_CLIENT_SECRET", keycloak::CLIENT.1);
-            set("KEYCLOAK_LOGIN_CLIENT_ID", keycloak::LOGIN.0);
-            set("KEYCLOAK_LOGIN_CLIENT_SECRET", keycloak::LOGIN.1);
+            keycloak::settings(keycloak.url().as_str()).into_iter().for_each(|(name, value)| set(name, value));
             set("KEYCLOAK_CREATE", "marker");
             set("AUTH_LATE_WINDOW", "20s");
         }

@@ -91,13 +91,7 @@ impl World {
             let (store, provider) =
                 (Twin::start(Crud::default()).await, Twin::start(Keycloak::new(Clock::system())).await);
             set("CRUD_SERVICE", store.url().as_str());
-            set("AUTH_MODULE", "keycloak");
-            set("KEYCLOAK_URL", provider.url().as_str());
-            set("KEYCLOAK_REALM", keycloak::REALM);
-            set("KEYCLOAK_CLIENT_ID", keycloak::CLIENT.0);
-            set("KEYCLOAK_CLIENT_SECRET", keycloak::CLIENT.1);
-            set("KEYCLOAK_LOGIN_CLIENT_ID", keycloak::LOGIN.0);
-            set("KEYCLOAK_LOGIN_CLIENT_SECRET", keycloak::LOGIN.1);
+            keycloak::settings(provider.url().as_str()).into_iter().for_each(|(name, value)| set(name, value));
             set("KEYCLOAK_CREATE", "marker");
             set("AUTH_LATE_WINDOW", "2500ms");
             (crud, keycloak) = (Some(store), Some(provider));

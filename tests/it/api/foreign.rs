@@ -8,7 +8,7 @@ use super::door::{Door, PASSWORD, Somebody};
 use crate::twins::{
     Twin,
     issuer::Issuer,
-    keycloak::{CLIENT, Keycloak, LOGIN, REALM},
+    keycloak::{self, Keycloak},
 };
 use user_manager::clock::Clock;
 
@@ -151,19 +151,11 @@ async fn where_the_settings_say_so_the_token_says_what_its_holder_may() {
 
 #[tokio::test]
 async fn what_we_end_is_ended_for_such_tokens_too() {
-    for keycloak in [false, true] {
+    for over_keycloak in [false, true] {
         let provider = Twin::start(Keycloak::new(Clock::system())).await;
-        let url = provider.url().to_string();
-        let settings = [
-            ("AUTH_MODULE", "keycloak"),
-            ("KEYCLOAK_URL", url.as_str()),
-            ("KEYCLOAK_REALM", REALM),
-            ("KEYCLOAK_CLIENT_ID", CLIENT.0),
-            ("KEYCLOAK_CLIENT_SECRET", CLIENT.1),
-            ("KEYCLOAK_LOGIN_CLIENT_ID", LOGIN.0),
-            ("KEYCLOAK_LOGIN_CLIENT_SECRET", LOGIN.1),
-        ];
-        let world = World::start(if keycloak { &settings } else { &[] }).await;
+        let url = provider.url();
+        let settings = keycloak::settings(url.as_str());
+        let world = World::start(if over_keycloak { &settings } else { &[] }).await;
         let person = world.door.somebody("ada@example.org", "users", &["users:read"]).await;
         let asks = async |method: &str, path: &str, token: &str, body: Value| {
             world.door.send(method, path, Some(token), Some(&body)).await.status

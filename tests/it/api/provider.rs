@@ -14,21 +14,11 @@ use user_manager::{
 use super::door::{Door, PASSWORD};
 use crate::twins::{
     Twin,
-    keycloak::{CLIENT, Keycloak, LOGIN, Person, REALM},
+    keycloak::{self, Keycloak, Person, REALM},
 };
 
 async fn open(twin: &Twin<Keycloak>) -> Door {
-    let url = twin.url().to_string();
-    let settings = [
-        ("AUTH_MODULE", "keycloak"),
-        ("KEYCLOAK_URL", url.as_str()),
-        ("KEYCLOAK_REALM", REALM),
-        ("KEYCLOAK_CLIENT_ID", CLIENT.0),
-        ("KEYCLOAK_CLIENT_SECRET", CLIENT.1),
-        ("KEYCLOAK_LOGIN_CLIENT_ID", LOGIN.0),
-        ("KEYCLOAK_LOGIN_CLIENT_SECRET", LOGIN.1),
-    ];
-    Door::with(&settings).await
+    Door::with(&keycloak::settings(twin.url().as_str())).await
 }
 
 async fn twin() -> Twin<Keycloak> {

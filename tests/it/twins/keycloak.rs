@@ -7,10 +7,17 @@
 mod admin;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::json;
-use user_manager::clock::Clock;
+use url::Url;
+use user_manager::{
+    clock::Clock,
+    config::{self, KeycloakCreate},
+};
 
 use super::{Answer, Asked, Model};
 
@@ -19,6 +26,34 @@ pub const REALM: &str = "people";
 pub const CLIENT: (&str, &str) = ("user-manager", "um-secret");
 /// The client of the password grant.
 pub const LOGIN: (&str, &str) = ("login", "login-secret");
+
+/// What a program is told that uses the twin at that address.
+pub fn settings(url: &str) -> [(&'static str, &str); 7] {
+    [
+        ("AUTH_MODULE", "keycloak"),
+        ("KEYCLOAK_URL", url),
+        ("KEYCLOAK_REALM", REALM),
+        ("KEYCLOAK_CLIENT_ID", CLIENT.0),
+        ("KEYCLOAK_CLIENT_SECRET", CLIENT.1),
+        ("KEYCLOAK_LOGIN_CLIENT_ID", LOGIN.0),
+        ("KEYCLOAK_LOGIN_CLIENT_SECRET", LOGIN.1),
+    ]
+}
+
+/// The same for the driver alone, which makes accounts in that way.
+pub fn config(base: Url, create: KeycloakCreate) -> config::Keycloak {
+    config::Keycloak {
+        base,
+        realm: REALM.to_owned(),
+        client_id: CLIENT.0.to_owned(),
+        client_secret: CLIENT.1.into(),
+        login_client_id: LOGIN.0.to_owned(),
+        login_client_secret: Some(LOGIN.1.into()),
+        create: Some(create),
+        late_window: Duration::from_secs(300),
+        mail: config::KeycloakMail { client_id: None, redirect_uri: None, lifespan: Duration::from_hours(12) },
+    }
+}
 
 /// Everything that the twin knows. A request is answered in one go, as in one transaction.
 pub struct Keycloak {
