@@ -1,9 +1,13 @@
 //! Plane D: every method of a driver, under every fault, with every truth and moment that the fault admits. What the
 //! stores' and the providers' halves share: the dimensions of a cell, and the account of a run.
 
-use std::{future::Future, io::Write, time::Duration};
+use std::{io::Write, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    future::{FutureExt, LocalBoxFuture},
+    stream,
+};
 use user_manager::{clock::Clock, config::Calls, outcome::Outcome};
 
 use crate::twins::fault::{Effect, Fault, Lands, Lasts, Row, rows};
@@ -70,6 +74,32 @@ impl Play {
     }
 }
 
+/// Whether the token of Keycloak's service account is still believed when a method begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Token {
+    Good,
+    Dropped,
+}
+
+/// One fault in one method. It can be played as often as one likes.
+pub struct Cell {
+    name: String,
+    play: Box<dyn Fn() -> LocalBoxFuture<'static, Result<Told, String>>>,
+}
+
+impl Cell {
+    /// All of a method whose clean run makes so many calls.
+    pub fn all<F>(method: &str, calls: u64, play: impl Fn(Play) -> F + Copy + 'static) -> impl Iterator<Item = Self>
+    where
+        F: Future<Output = Result<Told, String>> + 'static,
+    {
+        Play::all(calls).into_iter().map(move |one| Self {
+            name: format!("{method}/{}", one.name()),
+            play: Box::new(move || play(one).boxed_local()),
+        })
+    }
+}
+
 pub fn patience(ms: u64) -> Calls {
     Calls { ca_file: None, connect_timeout: Duration::from_secs(10), call_timeout: Duration::from_millis(ms) }
 }
@@ -94,25 +124,22 @@ pub fn told<T>(outcome: &Outcome<T>) -> Told {
 ///
 /// Sockets are real: where a kept connection closes in the very instant of sending, a call is rightly told as unknown that
 /// is refused at any other moment. So a cell that looks broken is played again, alone, and is broken when it is so again.
-pub async fn account<C, F>(plane: &str, floor: usize, cells: impl IntoIterator<Item = C>)
-where
-    C: Fn() -> F,
-    F: Future<Output = (String, Result<Told, String>)>,
-{
+pub async fn account(plane: &str, floor: usize, cells: Vec<Cell>) {
     let clock = Clock::system();
     let began = clock.now_ms();
     let played = stream::iter(cells).map(|cell| async move {
-        let result = cell().await;
+        let result = (cell.play)().await;
         (cell, result)
     });
     let mut results = Vec::new();
     let mut again = Vec::new();
     for (cell, result) in played.buffer_unordered(32).collect::<Vec<_>>().await {
-        if result.1.is_ok() { results.push(result) } else { again.push(cell) }
+        if result.is_ok() { results.push((cell.name, result)) } else { again.push(cell) }
     }
     let replayed = again.len();
     for cell in again {
-        results.push(cell().await);
+        let result = (cell.play)().await;
+        results.push((cell.name, result));
     }
     let count = |told| results.iter().filter(|(_, result)| *result == Ok(told)).count();
     let broken: Vec<_> =

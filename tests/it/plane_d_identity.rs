@@ -12,7 +12,7 @@ use user_manager::{
 };
 
 use crate::{
-    plane_d::{Moment, Play, Told, account, patience, told},
+    plane_d::{Cell, Moment, Play, Token, Told, account, patience, told},
     twins::{
         Twin,
         fault::{Effect, Fault, Lasts, Plan},
@@ -91,13 +91,6 @@ const CASES: [Case; 27] = [
     C::Check,
 ];
 
-/// Whether the service account's token is still believed when the method begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Token {
-    Good,
-    Dropped,
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_to_a_call_the_identity_in_keycloak_tells_the_truth() {
     let mut cells = Vec::new();
@@ -113,13 +106,8 @@ async fn whatever_happens_to_a_call_the_identity_in_keycloak_tells_the_truth() {
                     continue;
                 }
                 let calls = clean(case, mode, token).await;
-                cells.extend(Play::all(calls).into_iter().map(|play| {
-                    move || async move {
-                        let name = format!("D/identity/{case:?}/keycloak {mode:?}/{token:?}/{}", play.name());
-                        let result = Box::pin(cell(case, mode, token, play)).await;
-                        (name, result)
-                    }
-                }));
+                let method = format!("D/identity/{case:?}/keycloak {mode:?}/{token:?}");
+                cells.extend(Cell::all(&method, calls, move |play| cell(case, mode, token, play)));
             }
         }
     }

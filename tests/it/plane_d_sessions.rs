@@ -20,7 +20,7 @@ use user_manager::{
 };
 
 use crate::{
-    plane_d::{Moment, Play, Told, account, patience, told},
+    plane_d::{Cell, Moment, Play, Token, Told, account, patience, told},
     twins::{
         Asked, Model, Twin,
         fault::{Effect, Fault, Lasts, Plan},
@@ -89,13 +89,6 @@ const CASES: [Case; 19] = [
     C::MailWithoutServer,
 ];
 
-/// Whether the service account's token is still believed when the method begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Token {
-    Good,
-    Dropped,
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_to_a_call_the_sessions_at_keycloak_are_told_truly() {
     let mut cells = Vec::new();
@@ -106,13 +99,8 @@ async fn whatever_happens_to_a_call_the_sessions_at_keycloak_are_told_truly() {
                 continue;
             }
             let calls = clean(case, token).await;
-            cells.extend(Play::all(calls).into_iter().map(|play| {
-                move || async move {
-                    let name = format!("D/sessions/{case:?}/keycloak/{token:?}/{}", play.name());
-                    let result = Box::pin(cell(case, token, play)).await;
-                    (name, result)
-                }
-            }));
+            let method = format!("D/sessions/{case:?}/keycloak/{token:?}");
+            cells.extend(Cell::all(&method, calls, move |play| cell(case, token, play)));
         }
     }
     account("D sessions", FLOOR, cells).await;

@@ -14,7 +14,7 @@ use user_manager::{
 };
 
 use crate::{
-    plane_d::{Play, Told, account, told},
+    plane_d::{Cell, Play, Told, account, told},
     twins::fault::{Fault, Lasts, Plan},
 };
 use documents::Documents;
@@ -174,12 +174,8 @@ async fn whatever_happens_to_a_call_the_store_in_a_crud_service_tells_the_truth(
     for documents in Documents::ALL {
         for case in Case::ALL {
             let calls = clean(documents, case).await;
-            cells.extend(Play::all(calls).into_iter().map(|play| {
-                move || async move {
-                    let name = format!("D/store/{:?}/{case:?}/crud-service/{}", documents.of, play.name());
-                    (name, Box::pin(cell(documents, case, play)).await)
-                }
-            }));
+            let method = format!("D/store/{:?}/{case:?}/crud-service", documents.of);
+            cells.extend(Cell::all(&method, calls, move |play| cell(documents, case, play)));
         }
     }
     account("D store", FLOOR, cells).await;
