@@ -7,6 +7,7 @@ mod raw;
 mod reading;
 mod resolving;
 pub mod settings;
+mod tokens;
 mod values;
 
 use std::{
