@@ -14,20 +14,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::{chain::Chain, ledger::SqliteLedger, sessions::SqliteSessions, told::Word};
+use self::{chain::Chain, told::Word};
 use super::Sqlite;
 use crate::{
     clock::Clock,
     state::{
         Error, Journal, Ledger, SessionStore,
         journal::{Appended, Begun, Entry, Happened, ListQuery, New, Parts, Record, State, Unsettled},
+        ledger::NewEvent,
     },
 };
 
 /// By the index, since most operations are settled.
 const UNSETTLED: &str = "SELECT id FROM operation INDEXED BY operation_unsettled WHERE state NOT IN ('done', 'undone')";
 
-/// The journal of one process life.
+/// The journal of one process life, and what its chain tells of beside operations: the ledger, sessions. Cheap to copy.
+#[derive(Clone)]
 pub struct SqliteJournal {
     state: Arc<Sqlite>,
     chain: Arc<Chain>,
@@ -52,6 +54,15 @@ impl SqliteJournal {
             })
             .await??;
         Ok(Self { state, chain, fence, clock })
+    }
+
+    /// What writes an event and links it into the chain.
+    fn telling(&self, event: NewEvent) -> impl Fn(&Connection) -> rusqlite::Result<()> + Send + use<> {
+        let (chain, fence, now_ms) = (Arc::clone(&self.chain), self.fence, self.clock.now_ms());
+        move |db| {
+            let (id, word) = events::note(db, &chain, &event, now_ms)?;
+            chain.link(db, fence, now_ms, &id, &[word])
+        }
     }
 }
 
@@ -191,11 +202,11 @@ impl Journal for SqliteJournal {
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(SqliteLedger::of(self))
+        Arc::new(self.clone())
     }
 
     fn sessions(&self) -> Arc<dyn SessionStore> {
-        Arc::new(SqliteSessions::of(self))
+        Arc::new(self.clone())
     }
 }
 

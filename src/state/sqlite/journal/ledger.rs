@@ -5,35 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{SqliteJournal, events, keys, retention, told::Word};
-use crate::{
-    clock::Clock,
-    state::{
-        Error, Ledger,
-        ledger::{Event, EventQuery, Key, NewEvent, Older, Remembered},
-        sqlite::{Sqlite, journal::chain::Chain},
-    },
+use crate::state::{
+    Error, Ledger,
+    ledger::{Event, EventQuery, Key, NewEvent, Older, Remembered},
 };
 
-pub struct SqliteLedger {
-    state: Arc<Sqlite>,
-    chain: Arc<Chain>,
-    fence: i64,
-    clock: Clock,
-}
-
-impl SqliteLedger {
-    pub fn of(journal: &SqliteJournal) -> Self {
-        Self {
-            state: Arc::clone(&journal.state),
-            chain: Arc::clone(&journal.chain),
-            fence: journal.fence,
-            clock: journal.clock.clone(),
-        }
-    }
-}
-
 #[async_trait]
-impl Ledger for SqliteLedger {
+impl Ledger for SqliteJournal {
     async fn recall(&self, key: &Key) -> Result<Option<Remembered>, Error> {
         let key = key.clone();
         self.state.read(move |db| keys::standing(db, &key)).await
@@ -57,13 +35,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn note(&self, event: NewEvent) -> Result<(), Error> {
-        let (chain, fence, now_ms) = (Arc::clone(&self.chain), self.fence, self.clock.now_ms());
-        self.state
-            .write(move |db| {
-                let (id, word) = events::note(db, &chain, &event, now_ms)?;
-                chain.link(db, fence, now_ms, &id, &[word])
-            })
-            .await
+        self.state.write(self.telling(event)).await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Error> {

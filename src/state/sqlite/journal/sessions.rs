@@ -1,54 +1,22 @@
 //! Sessions in SQLite. What is told of them is a link of the journal's chain, written with them; the rows themselves are
 //! not: a digest that was changed opens nothing.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteJournal, events};
-use crate::{
-    clock::Clock,
-    state::{
-        Error, SessionStore,
-        ledger::NewEvent,
-        sessions::{Digest, Session, Turn, Turned, Which},
-        sqlite::{Sqlite, journal::chain::Chain},
-    },
+use super::SqliteJournal;
+use crate::state::{
+    Error, SessionStore,
+    ledger::NewEvent,
+    sessions::{Digest, Session, Turn, Turned, Which},
 };
 
 const COLUMNS: &str = "id, identity, door, address, began_ms, ends_ms, turn, turned_ms, lapses_ms";
 
-pub struct SqliteSessions {
-    state: Arc<Sqlite>,
-    chain: Arc<Chain>,
-    fence: i64,
-    clock: Clock,
-}
-
-impl SqliteSessions {
-    pub fn of(journal: &SqliteJournal) -> Self {
-        Self {
-            state: Arc::clone(&journal.state),
-            chain: Arc::clone(&journal.chain),
-            fence: journal.fence,
-            clock: journal.clock.clone(),
-        }
-    }
-
-    fn teller(&self, event: NewEvent) -> impl Fn(&Connection) -> rusqlite::Result<()> + Send + use<> {
-        let (chain, fence, now_ms) = (Arc::clone(&self.chain), self.fence, self.clock.now_ms());
-        move |db| {
-            let (id, word) = events::note(db, &chain, &event, now_ms)?;
-            chain.link(db, fence, now_ms, &id, &[word])
-        }
-    }
-}
-
 #[async_trait]
-impl SessionStore for SqliteSessions {
+impl SessionStore for SqliteJournal {
     async fn open(&self, session: Session, current: Digest, event: NewEvent) -> Result<(), Error> {
-        let tell = self.teller(event);
+        let tell = self.telling(event);
         self.state
             .write(move |db| {
                 let Session { id, identity, door, address, began_ms, ends_ms, turn, turned_ms, lapses_ms } = &session;
@@ -96,7 +64,7 @@ impl SessionStore for SqliteSessions {
     }
 
     async fn end(&self, which: Which, event: NewEvent) -> Result<Vec<String>, Error> {
-        let tell = self.teller(event);
+        let tell = self.telling(event);
         self.state
             .write(move |db| {
                 let ended: Vec<String> = match &which {
@@ -118,7 +86,7 @@ impl SessionStore for SqliteSessions {
     }
 
     async fn refuse(&self, ids: Vec<String>, until_ms: i64, event: NewEvent) -> Result<(), Error> {
-        let tell = self.teller(event);
+        let tell = self.telling(event);
         self.state
             .write(move |db| {
                 let mut fresh = 0;
