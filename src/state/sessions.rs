@@ -68,11 +68,19 @@ pub struct Turn {
     pub shown: Digest,
     pub successor: Digest,
     pub now_ms: i64,
-    pub lapses_ms: i64,
+    /// So long the session can be refreshed after a turn.
+    pub idle_ms: i64,
     /// So long the one before is answered as it was, reckoned from when it was turned.
     pub grace_ms: i64,
     /// And not before this process had begun: whoever waited for it is no thief.
     pub started_ms: i64,
+}
+
+impl Turn {
+    /// When it is shown to that session: a clock that went back ends nothing.
+    pub fn at_ms(&self, session: &Session) -> i64 {
+        self.now_ms.max(session.turned_ms)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub async fn refresh(
     let session = app.journal.sessions().get(&id).await?.ok_or_else(refused)?;
     let person = standing(app, &session).await?.ok_or_else(refused)?;
     let successor = app.sessions.maker.successor(&shown);
-    match app.journal.sessions().turn(turn(app, way, &shown, &session, now_ms)).await? {
+    match app.journal.sessions().turn(turn(app, way, &shown, now_ms)).await? {
         Turned::Done(session) => answer(app, &session, &person, &successor),
         Turned::Refused => Err(refused()),
         Turned::Reused => {
@@ -85,28 +85,21 @@ pub async fn refresh(
 /// Whose session it is, in which that refresh token counts. Turns nothing: what a cookie opens.
 pub async fn seen(app: &App, way: Way, token: &SecretString) -> Result<Option<(Session, Person)>, Error> {
     let Some(shown) = app.sessions.maker.read(token.expose_secret()) else { return Ok(None) };
-    let Some(session) = app.journal.sessions().get(&shown.session.hyphenated().to_string()).await? else {
-        return Ok(None);
-    };
-    let now_ms = app.clock.now_ms();
-    let Some(session) = app.journal.sessions().shows(turn(app, way, &shown, &session, now_ms)).await? else {
-        return Ok(None);
-    };
+    let turn = turn(app, way, &shown, app.clock.now_ms());
+    let Some(session) = app.journal.sessions().shows(turn).await? else { return Ok(None) };
     Ok(standing(app, &session).await?.map(|person| (session, person)))
 }
 
-fn turn(app: &App, way: Way, shown: &RefreshToken, session: &Session, now_ms: i64) -> Turn {
+fn turn(app: &App, way: Way, shown: &RefreshToken, now_ms: i64) -> Turn {
     let Sessions { maker, lengths, started_ms, .. } = &app.sessions;
-    // A clock that went back ends nothing.
-    let now_ms = now_ms.max(session.turned_ms);
     Turn {
-        session: session.id.clone(),
+        session: shown.session.hyphenated().to_string(),
         door: way.name().to_owned(),
         turn: shown.turn,
         shown: shown.digest(),
         successor: maker.successor(shown).digest(),
         now_ms,
-        lapses_ms: after(now_ms, lengths.idle),
+        idle_ms: milliseconds(lengths.idle),
         grace_ms: milliseconds(lengths.grace),
         started_ms: *started_ms,
     }

@@ -10,10 +10,13 @@ use std::{
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use user_manager::access::{
-    gate::Arrival,
-    people,
-    sessions::{Way, ours},
+use user_manager::{
+    access::{
+        gate::Arrival,
+        people,
+        sessions::{Way, ours},
+    },
+    clock,
 };
 
 use super::sessions::{OURS, Pair, form, logs_in, somebody};
@@ -127,27 +130,43 @@ async fn a_new_password_ends_all_sessions_where_we_keep_it() {
     .await;
 }
 
+/// As when the clock was so far ahead, and went back.
+async fn ahead(world: &World, owner: &Pair, by: Duration) -> Pair {
+    let identity = world.get(&format!("/users/{}", owner.id)).await.is(200).text("authUserId");
+    let person = people::find(&world.app, &identity).await.unwrap().unwrap();
+    let arrival = Arrival {
+        request_id: "r".to_owned(),
+        address: None,
+        vouched: None,
+        operation: Arc::default(),
+        seen: Arc::default(),
+    };
+    let at_ms = clock::after(world.now_ms(), by);
+    let opened = ours::open(&world.app, &arrival, Way::Json, identity, at_ms, &person).await.unwrap();
+    Pair {
+        id: owner.id.clone(),
+        access: opened.access_token.expose_secret().to_owned(),
+        refresh: opened.refresh_token.unwrap().expose_secret().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_ends_no_session_earlier() {
+    let world = World::with(Place::Embedded, &[("REFRESH_IDLE", "1h")]).await;
+    let owner = somebody(&world, "ada@example.org").await;
+    let pair = ahead(&world, &owner, Duration::from_hours(2)).await;
+    let next = pair.next(&world).await;
+    assert_eq!(pair.next(&world).await.access, next.access, "used again within the grace");
+    world.passes(Duration::from_mins(150));
+    next.next(&world).await;
+    owner.refreshes(&world).await.refuses(401, "refresh-refused");
+}
+
 #[tokio::test]
 async fn a_session_of_a_time_that_has_yet_to_come_ends_with_the_password_too() {
     within(&OURS, async |world| {
         let owner = somebody(world, "ada@example.org").await;
-        let identity = world.get(&format!("/users/{}", owner.id)).await.is(200).text("authUserId");
-        let person = people::find(&world.app, &identity).await.unwrap().unwrap();
-        // As when the clock was ten minutes ahead, and went back.
-        let arrival = Arrival {
-            request_id: "r".to_owned(),
-            address: None,
-            vouched: None,
-            operation: Arc::default(),
-            seen: Arc::default(),
-        };
-        let at_ms = world.now_ms() + 600_000;
-        let opened = ours::open(&world.app, &arrival, Way::Json, identity, at_ms, &person).await.unwrap();
-        let thief = Pair {
-            id: owner.id.clone(),
-            access: opened.access_token.expose_secret().to_owned(),
-            refresh: opened.refresh_token.unwrap().expose_secret().to_owned(),
-        };
+        let thief = ahead(world, &owner, Duration::from_mins(10)).await;
         thief.asker(world).get("/operations/").await.is(200);
         let change = json!({ "currentPassword": PASSWORD, "newPassword": NEW });
         owner.asker(world).post("/users/me/change-password", change).await.is(204);

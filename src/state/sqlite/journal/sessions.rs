@@ -128,14 +128,14 @@ enum Judged {
 
 fn judge(db: &Connection, shown: &Turn) -> rusqlite::Result<Judged> {
     let Some(session) = find(db, &shown.session)? else { return Ok(Judged::Refused) };
-    if session.door != shown.door || session.lapses_ms <= shown.now_ms || shown.turn > session.turn {
+    if session.door != shown.door || session.lapses_ms <= shown.at_ms(&session) || shown.turn > session.turn {
         return Ok(Judged::Refused);
     }
     if shown.turn == session.turn {
         let counts = digest(db, &session.id, "current")? == Some(shown.shown);
         return Ok(if counts { Judged::Current(session) } else { Judged::Refused });
     }
-    let within = shown.now_ms < session.turned_ms.max(shown.started_ms).saturating_add(shown.grace_ms);
+    let within = shown.at_ms(&session) < session.turned_ms.max(shown.started_ms).saturating_add(shown.grace_ms);
     let before = shown.turn + 1 == session.turn && digest(db, &session.id, "previous")? == Some(shown.shown);
     Ok(if within && before { Judged::Before(session) } else { Judged::Reused })
 }
@@ -147,10 +147,11 @@ fn turn(db: &Connection, shown: &Turn) -> rusqlite::Result<Turned> {
         Judged::Reused => return Ok(Turned::Reused),
         Judged::Refused => return Ok(Turned::Refused),
     };
+    let turned_ms = shown.at_ms(&session);
     let turned = Session {
         turn: session.turn + 1,
-        turned_ms: shown.now_ms,
-        lapses_ms: shown.lapses_ms.min(session.ends_ms),
+        turned_ms,
+        lapses_ms: turned_ms.saturating_add(shown.idle_ms).min(session.ends_ms),
         ..session
     };
     db.prepare_cached(
