@@ -1,10 +1,12 @@
 //! The route table, on one screen. Which permission a route needs stands in the signature of its endpoint; what every answer
 //! has in common stands in `frame`. Knows no store and no provider.
 
+mod admitted;
 mod behind;
 mod body;
 mod client;
 mod conditions;
+mod cors;
 mod documentation;
 mod ended;
 mod events;
@@ -37,6 +39,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::Response,
 };
+use tower_http::cors::CorsLayer;
 
 use self::{
     documentation::Documentation,
@@ -65,21 +68,22 @@ const SPEAKING: [&str; 7] = [USERS, "/users/count", USER, "/ums-config", "/ums-c
 pub struct Api {
     app: Arc<App>,
     routes: Router,
+    cors: Option<CorsLayer>,
 }
 
 impl Api {
     pub fn new(app: Arc<App>) -> Self {
-        Self { routes: routes(app.clone()), app }
+        Self { routes: routes(app.clone()), cors: cors::layer(&app.config), app }
     }
 
     /// Only the metrics, for anybody.
     pub fn of_metrics(app: Arc<App>) -> Self {
-        Self { routes: metrics::open_routes(app.clone()), app }
+        Self { routes: metrics::open_routes(app.clone()), cors: None, app }
     }
 
     /// `peer` is whoever holds the other end of the connection.
     pub async fn answer(&self, request: Request, peer: Option<IpAddr>) -> Response {
-        frame::answer(&self.app, self.routes.clone(), request, peer).await
+        frame::answer(&self.app, self.routes.clone(), self.cors.as_ref(), request, peer).await
     }
 }
 
@@ -131,6 +135,8 @@ fn routes(app: Arc<App>) -> Router {
     table()
         .router
         .route_layer(from_fn(target::known_parameters))
+        .route_layer(from_fn_with_state(app.clone(), admitted::enter))
+        .route_layer(from_fn(target::seen))
         // What is hidden is hidden from every method.
         .method_not_allowed_fallback(async || no_method())
         .route_layer(from_fn_with_state(app.clone(), behind::guard))

@@ -15,6 +15,7 @@ use crate::{
         throttle::Throttle,
         tokens::{self, Others, Tokens},
     },
+    admission::{self, Admission, Backlogs},
     clock::Clock,
     config::{self, Config, Expiry},
     error::{Error, kept::Kept, reply::Frame},
@@ -77,6 +78,7 @@ pub struct App {
     pub post: Option<Post>,
     pub health: Health,
     pub metrics: Metrics,
+    admission: Admission,
     /// Where users are at a CRUD service: what answers the reads of callers.
     pub proxy: Option<Proxy>,
     state: Arc<Sqlite>,
@@ -139,6 +141,7 @@ impl App {
         retention::tend(&app);
         users::expire::watch(&app);
         mail::sending::watch(&app);
+        app.admission.watch();
         Ok(app)
     }
 
@@ -201,6 +204,7 @@ impl App {
             proxy: None,
             health: Health::default(),
             metrics: systems.metrics.clone(),
+            admission: Admission::new(config.limits.max_in_flight),
             standing: OnceASecond::default(),
             draining: AtomicBool::new(false),
             _lock: None,
@@ -208,6 +212,15 @@ impl App {
             systems,
             journal,
             state,
+        })
+    }
+
+    /// Whether there is room for one more of that kind; whoever is let in is inside until he drops it.
+    pub fn admit(&self, kind: admission::Kind) -> Result<admission::Inside, Error> {
+        self.admission.admit(kind, || Backlogs {
+            reads: self.state.reads_waiting(),
+            queries: self.state.queries_waiting(),
+            passwords: self.own_identities.as_ref().map(|own| own.backlog()),
         })
     }
 
@@ -248,6 +261,7 @@ impl App {
             // The sessions are the provider's.
             None => standing.sessions = None,
         }
+        standing.requests_in_flight = count(self.admission.inside());
         standing
     }
 

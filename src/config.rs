@@ -133,6 +133,8 @@ pub struct Http {
     pub prefix: String,
     /// Without a closing slash; `None` = made of the address we listen on.
     pub public_url: Option<Url>,
+    /// Pages from there may ask by script; as browsers write them.
+    pub cors_origins: Vec<String>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -326,6 +328,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub max_connections: usize,
+    /// Unset: told by how long what is inside waits.
+    pub max_in_flight: Option<usize>,
 }
 
 /// Of every call to another system.

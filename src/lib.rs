@@ -8,6 +8,7 @@
 // Who asks.
 pub mod access;
 pub mod admin;
+pub mod admission;
 pub mod api;
 pub mod app;
 pub mod check;
@@ -37,6 +38,7 @@ pub mod config;
 pub mod error;
 pub mod fold;
 pub mod lately;
+pub mod line;
 pub mod logging;
 pub mod metrics;
 pub mod outcome;

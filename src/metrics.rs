@@ -52,6 +52,7 @@ pub struct Standing {
     pub names_held: Option<u64>,
     pub password_hashes_running: Option<u64>,
     pub password_hashes_waiting: Option<u64>,
+    pub requests_in_flight: Option<u64>,
 }
 
 impl Metrics {
@@ -124,6 +125,7 @@ impl Standing {
             ("names_held", "People and names that operations hold", self.names_held),
             ("password_hashes_running", "Password hashes that are computed", self.password_hashes_running),
             ("password_hashes_waiting", "Password hashes that wait for a thread", self.password_hashes_waiting),
+            ("requests_in_flight", "Requests that were let in and are not answered yet", self.requests_in_flight),
         ];
         let mut registry = Registry::with_prefix("user_manager");
         for (name, help, value) in gauges {

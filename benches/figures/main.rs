@@ -14,6 +14,7 @@ mod many;
 mod mortal;
 mod noise;
 mod over_twins;
+mod overload;
 mod program;
 mod refused;
 mod restart;
@@ -67,6 +68,7 @@ const PARTS: &[Part] = &[
     ("schemas", schemas::measure),
     ("sessions", sessions::measure),
     ("refused", refused::measure),
+    ("overload", overload::measure),
 ];
 
 fn main() -> io::Result<()> {

@@ -21,8 +21,8 @@ use crate::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_user-manager");
 const ROUNDS: usize = 5;
-const EMAIL: &str = "root@example.org";
-const PASSWORD: &str = "correct horse battery";
+pub const EMAIL: &str = "root@example.org";
+pub const PASSWORD: &str = "correct horse battery";
 /// Longer than memory for hashing is kept.
 const IDLE: Duration = Duration::from_secs(7);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,7 +81,7 @@ fn crowded(directory: &Path, size: Size) -> (usize, tempfile::TempDir) {
     (people, place)
 }
 
-struct Running {
+pub struct Running {
     child: Child,
     address: SocketAddr,
     /// Milliseconds from the start until it is ready.
@@ -90,15 +90,29 @@ struct Running {
 
 impl Running {
     fn start(place: &Path) -> Self {
+        Self::start_on(place, None, &[])
+    }
+
+    /// On that core alone, where one is named.
+    pub fn start_on(place: &Path, core: Option<usize>, settings: &[(&str, &str)]) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let began = Instant::now();
-        let child = Command::new(PROGRAM)
+        let mut command = match core {
+            Some(core) => {
+                let mut pinned = Command::new("taskset");
+                pinned.args(["-c", &core.to_string(), PROGRAM]);
+                pinned
+            }
+            None => Command::new(PROGRAM),
+        };
+        let child = command
             .env_clear()
             .env("DATA_DIR", place)
             .env("HTTP_PORT", free.port().to_string())
             .env("LOG_LEVEL", "warn")
             .env("ADMIN_EMAIL", EMAIL)
             .env("ADMIN_PASSWORD", PASSWORD)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
@@ -113,6 +127,10 @@ impl Running {
         }
         running.ready = began.elapsed().as_secs_f64() * 1000.0;
         running
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<u16> {

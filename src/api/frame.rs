@@ -1,6 +1,6 @@
 //! What every request goes through and every answer gets: one layer instead of many. Knows no route.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, mem, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -15,10 +15,11 @@ use axum::{
 };
 use futures_util::FutureExt;
 use serde::Serialize;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 use tracing::{Instrument, field::Empty};
 
-use super::{client, ended::Ending};
+use super::{client, cors, ended::Ending};
 use crate::{
     access::gate::{Arrival, cookie, gateway},
     app::App,
@@ -32,9 +33,9 @@ use crate::{
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
-const OUR_VERSION: HeaderName = HeaderName::from_static("x-user-manager-version");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
+pub const OUR_VERSION: HeaderName = HeaderName::from_static("x-user-manager-version");
 
 /// Two of these would be read differently by us and by whoever stands in front of us.
 const SINGLE: [HeaderName; 5] = [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, REQUEST_ID];
@@ -59,7 +60,13 @@ pub fn cached(mut response: Response, how: &'static str) -> Response {
 }
 
 /// The answer to one request, whatever happens on the way to it.
-pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Option<IpAddr>) -> Response {
+pub async fn answer(
+    app: &App,
+    routes: Router,
+    cors: Option<&CorsLayer>,
+    mut request: Request,
+    peer: Option<IpAddr>,
+) -> Response {
     let vouched = match &app.config.gateway {
         Some(gateway) => gateway::vouched(gateway, peer, request.headers_mut()),
         None => Ok(None),
@@ -84,10 +91,20 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
     request.extensions_mut().insert(arrival.clone());
 
     let routed = async {
-        match ambiguous {
-            Some(error) => error.into_response(),
-            None => route(app, routes, request).await,
-        }
+        let answered = service_fn(|request| {
+            let (ambiguous, routes) = (ambiguous.clone(), routes.clone());
+            async {
+                Ok::<_, Infallible>(match ambiguous {
+                    Some(error) => error.into_response(),
+                    None => route(app, routes, request).await,
+                })
+            }
+        });
+        let answered = match cors {
+            Some(cors) => cors.layer(answered).oneshot(request).await,
+            None => answered.oneshot(request).await,
+        };
+        answered.unwrap_or_else(|never| match never {})
     };
     let routed = AssertUnwindSafe(trace.carry(routed)).catch_unwind();
     let mut response = routed.instrument(span.clone()).await.unwrap_or_else(|_| {
@@ -105,9 +122,10 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
             precise: app.config.precise_upstream_status,
             login_refused: app.config.login_refused_status,
         };
-        let allow = response.headers_mut().remove(ALLOW).filter(|_| error.code() == Code::MethodNotAllowed);
-        response = reply::write(&error, &frame);
-        if let Some(allow) = allow {
+        let instead = reply::write(&error, &frame);
+        let mut said = mem::replace(&mut response, instead).into_parts().0.headers;
+        cors::keep(&said, response.headers_mut());
+        if let Some(allow) = said.remove(ALLOW).filter(|_| error.code() == Code::MethodNotAllowed) {
             response.headers_mut().insert(ALLOW, allow);
         }
         if matches!(error.code(), Code::TokenRevoked | Code::RefreshRefused)
@@ -115,7 +133,9 @@ pub async fn answer(app: &App, routes: Router, mut request: Request, peer: Optio
         {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
-        if response.status().is_server_error() {
+        // Of what is refused at the door there may be more than anybody wants to read; whoever refuses says so.
+        let at_the_door = matches!(error.code(), Code::Overloaded | Code::Draining);
+        if response.status().is_server_error() && !at_the_door {
             let code = error.code().row().0;
             tracing::warn!(status = response.status().as_u16(), code, "{}", error.message());
         }
@@ -250,7 +270,7 @@ mod tests {
         };
         let routes = Router::new().route("/fall", get(fall));
         let request = Request::builder().uri("/fall/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
-        let response = answer(&app, routes, request, None).await;
+        let response = answer(&app, routes, None, request, None).await;
         assert_eq!(response.status().as_u16(), 500);
         assert_eq!(response.headers()["x-operation-id"], "o-1");
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();

@@ -137,14 +137,18 @@ fn uuid(text: &str) -> Option<String> {
     Some(id.hyphenated().to_string())
 }
 
-/// In front of every route: writes it into the span, and refuses parameters that it does not know. A mistyped filter must
-/// not become no filter.
+/// In front of every route: writes it into the span.
+pub async fn seen(matched: MatchedPath, request: Request, next: Next) -> Response {
+    tracing::Span::current().record("route", matched.as_str());
+    if let Some(arrival) = request.extensions().get::<Arrival>() {
+        arrival.seen.route.get_or_init(|| matched);
+    }
+    next.run(request).await
+}
+
+/// In front of every route: refuses parameters that it does not know. A mistyped filter must not become no filter.
 pub async fn known_parameters(matched: MatchedPath, request: Request, next: Next) -> Result<Response, Error> {
     let route = matched.as_str();
-    tracing::Span::current().record("route", route);
-    if let Some(arrival) = request.extensions().get::<Arrival>() {
-        arrival.seen.route.get_or_init(|| matched.clone());
-    }
     let changes = request.method() == Method::PATCH && route == super::USER;
     if changes || route == super::RESET || request.method().is_safe() && super::SPEAKING.contains(&route) {
         return Ok(next.run(request).await);

@@ -37,7 +37,7 @@ const MOST_SKIPPED: u64 = 1_000_000_000;
 /// Keys of an order.
 const MOST_KEYS: usize = 10;
 
-const ENCODING: &str = "json-query-params-encoding";
+pub const ENCODING: &str = "json-query-params-encoding";
 /// With or without the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,

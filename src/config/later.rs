@@ -43,7 +43,6 @@ const ORIGINAL: &str = "the original";
 #[rustfmt::skip]
 pub const LATER: &[Later] = &[
     later("OTEL_EXPORTER_OTLP_ENDPOINT", FIT, Switch("")),
-    later("CORS_ORIGINS", FIT, Switch("")),
 
     later("STATE_EPHEMERAL", FIT, Switch("accept")),
     later("STATE_CONNECTIONS", REAL, Size),
@@ -83,9 +82,6 @@ pub const LATER: &[Later] = &[
     later("USER_PROPERTIES_HEADER_KEY", REAL, Size),
     later("CLIENTTYPE_HEADER_KEY", REAL, Size),
     later("ADDITIONAL_HEADERS_TO_PROXY", REAL, Switch("")),
-
-
-    later("MAX_IN_FLIGHT", FIT, Size),
 
     later("CRUD_TIMEOUT", REAL, Size),
     later("AUTH_TIMEOUT", REAL, Size),

@@ -68,6 +68,7 @@ pub struct Raw {
     pub hash_queue: Option<String>,
 
     pub trusted_proxies: Option<String>,
+    pub cors_origins: Option<String>,
     pub gateway_secret: Option<String>,
     pub gateway_secret_file: Option<String>,
     pub gateway_routes: Option<String>,
@@ -108,6 +109,7 @@ pub struct Raw {
     pub query_timeout: Option<String>,
     pub bulk_cap: Option<String>,
     pub max_connections: Option<String>,
+    pub max_in_flight: Option<String>,
 
     pub ca_file: Option<String>,
     pub connect_timeout: Option<String>,

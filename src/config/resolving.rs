@@ -88,7 +88,8 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         Ok(Some(gateway)) => Ok(gateway.peers.clone()),
         Ok(None) | Err(Noted) => trusted_proxies,
     };
-    let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url, trusted_proxies);
+    let cors_origins = r.optional("CORS_ORIGINS", raw.cors_origins, values::origins, unset);
+    let http = http(r, raw.http_host, raw.http_port, raw.service_prefix, raw.public_url, cors_origins, trusted_proxies);
     let graceful_shutdown = r.read("GRACEFUL_SHUTDOWN_SECONDS", raw.graceful_shutdown_seconds, values::seconds);
     let level = r.read("LOG_LEVEL", raw.log_level, values::log_level);
     let format = r.read("LOG_FORMAT", raw.log_format, values::log_format);
@@ -180,7 +181,15 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         },
     );
     let login = login(r, raw.login_free_failures, raw.login_free_failures_address, raw.login_max_wait);
-    let limits = limits(r, raw.body_limit, raw.header_limit, raw.header_timeout, raw.body_timeout, raw.max_connections);
+    let limits = limits(
+        r,
+        raw.body_limit,
+        raw.header_limit,
+        raw.header_timeout,
+        raw.body_timeout,
+        raw.max_connections,
+        raw.max_in_flight,
+    );
 
     let identity = identity?;
     let admin_email = admin_email?;
@@ -238,6 +247,7 @@ fn http(
     port: Option<String>,
     prefix: Option<String>,
     public_url: Option<String>,
+    cors_origins: Result<Option<Vec<String>>, Noted>,
     trusted_proxies: Result<Vec<IpNet>, Noted>,
 ) -> Result<Http, Noted> {
     let host = r.read("HTTP_HOST", host, values::address);
@@ -252,6 +262,7 @@ fn http(
         port: port?,
         prefix: prefix?.unwrap_or_default(),
         public_url: public_url?,
+        cors_origins: cors_origins?.unwrap_or_default(),
         trusted_proxies: trusted_proxies?,
     })
 }
@@ -484,18 +495,21 @@ fn limits(
     header_timeout: Option<String>,
     body_timeout: Option<String>,
     max_connections: Option<String>,
+    max_in_flight: Option<String>,
 ) -> Result<Limits, Noted> {
     let body = r.read("BODY_LIMIT", body, values::size);
     let header = r.read("HEADER_LIMIT", header, values::header_limit);
     let header_timeout = r.read("HEADER_TIMEOUT", header_timeout, values::some_time);
     let body_timeout = r.read("BODY_TIMEOUT", body_timeout, values::some_time);
     let max_connections = r.read("MAX_CONNECTIONS", max_connections, values::count);
+    let max_in_flight = r.optional("MAX_IN_FLIGHT", max_in_flight, values::count, || "adaptive".to_owned());
     Ok(Limits {
         body: body?,
         header: header?,
         header_timeout: header_timeout?,
         body_timeout: body_timeout?,
         max_connections: max_connections?,
+        max_in_flight: max_in_flight?,
     })
 }
 

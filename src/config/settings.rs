@@ -93,6 +93,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("HTTP_PORT", Value("8080"), "Port to listen on; `0` takes any free one, which is printed"),
     Setting::new("SERVICE_PREFIX", Unset, "Path in front of every route but `/-/...`, such as `/ums`"),
     Setting::new("PUBLIC_URL", Made("http://<HTTP_HOST>:<HTTP_PORT>"), "Our address as callers see it: the issuer of our tokens, the beginning of every link in a mail. Needed where we mail and `HTTP_HOST` is no loopback address"),
+    Setting::new("CORS_ORIGINS", Unset, "List of origins, such as `https://app.example.org`, whose pages may ask by script. Unset: those of no other origin"),
     Setting::new("GRACEFUL_SHUTDOWN_SECONDS", Value("10"), "How long requests may still finish after SIGTERM"),
     Setting::new("LOG_LEVEL", Value("info"), "`error`, `warn`, `info`, `debug`, `trace`; also `fatal` (= `error`) and `silent` (nothing)"),
     Setting::new("LOG_FORMAT", Value("auto"), "`text`, `json`; `auto`: text on a terminal, JSON elsewhere"),
@@ -174,6 +175,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("QUERY_TIMEOUT", Value("5s"), "Time for one list or count over our own state, waiting included"),
     Setting::new("BULK_CAP", Value("1000"), "More users than this change their state at once only where the request says how many: `expect=<n>`"),
     Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once; further ones wait in the listen queue"),
+    Setting::new("MAX_IN_FLIGHT", Made("adaptive"), "Requests at work at once; more are answered 503 `overloaded`. `adaptive`: more are refused while what waits for a thread has waited too long: [overload.md](overload.md)"),
 
     Setting::new("CA_FILE", Made("the system's roots"), "PEM file of further certificate authorities for calls to other systems"),
     Setting::new("CONNECT_TIMEOUT", Value("3s"), "Time to connect to another system"),

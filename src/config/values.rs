@@ -154,6 +154,18 @@ pub fn networks(text: &str) -> Value<Vec<IpNet>> {
     if text == "none" { Ok(Vec::new()) } else { list(text)?.into_iter().map(network).collect() }
 }
 
+/// As browsers write them (RFC 6454 6.2): scheme, host and, where it is not the usual one, port.
+pub fn origins(text: &str) -> Value<Vec<String>> {
+    let origin = |item: String| match Url::parse(&item) {
+        Ok(url) if url.origin().is_tuple() && url.origin().ascii_serialization() == item => Ok(item),
+        Ok(_) | Err(_) => wrong(
+            format!("{item:?} is no origin"),
+            "such as https://app.example.org, with nothing behind the host or port",
+        ),
+    };
+    list(text)?.into_iter().map(origin).collect()
+}
+
 /// At least one.
 pub fn count(text: &str) -> Value<usize> {
     match whole_number(text).and_then(|number| usize::try_from(number).ok()) {
@@ -484,6 +496,26 @@ mod tests {
         assert_eq!(list(" a , b,c ").unwrap(), ["a", "b", "c"]);
         for bad in ["a,,b", ",a", "a,", ","] {
             assert!(list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let both = "https://app.example.org, http://localhost:5173";
+        assert_eq!(origins(both).unwrap(), ["https://app.example.org", "http://localhost:5173"]);
+        for bad in [
+            "*",
+            "null",
+            "app.example.org",
+            "https://app.example.org/",
+            "https://app.example.org:443",
+            "https://App.example.org",
+            "https://app.example.org/x",
+            "https://u@app.example.org",
+            "file:///x",
+            "https://a.example,,https://b.example",
+        ] {
+            assert!(origins(bad).is_err(), "{bad}");
         }
     }
 

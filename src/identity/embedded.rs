@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     error::{self, Code, Error},
     lately::Lately,
+    line::Backlog,
     outcome::{Failure, Outcome},
     state::{self, Collection, Document, Documents, Insert, Replace},
 };
@@ -64,6 +65,11 @@ impl Embedded {
     /// How many passwords are hashed at this moment, and how many wait for that.
     pub fn hashing(&self) -> (usize, usize) {
         self.hashing.load()
+    }
+
+    /// The passwords that wait to be hashed.
+    pub fn backlog(&self) -> Backlog {
+        self.hashing.backlog()
     }
 
     /// Sets a password without knowing the old one and ends every session. Whether the account is there.

@@ -31,7 +31,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use self::{readers::Readers, writer::Writer};
 use super::Error;
-use crate::{clock::Clock, metrics::CommitTimes};
+use crate::{clock::Clock, line::Backlog, metrics::CommitTimes};
 
 pub use self::writer::{Batch, Synchronous, Writing};
 
@@ -107,6 +107,16 @@ impl Sqlite {
     /// next start looks. Never ends otherwise.
     pub fn fatal(&self) -> impl Future<Output = String> + Send + use<> {
         self.writer.fatal()
+    }
+
+    /// What waits to read what is found at once.
+    pub fn reads_waiting(&self) -> Backlog {
+        self.readers.backlog()
+    }
+
+    /// What waits to look through whole collections.
+    pub fn queries_waiting(&self) -> Backlog {
+        self.queries.backlog()
     }
 
     /// Runs `work` in a transaction and answers once it is durable. Its error takes back what it did, and nothing that

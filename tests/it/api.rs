@@ -1,5 +1,6 @@
 //! What every request goes through and every answer has; who gets in.
 
+mod cors;
 mod documentation;
 pub mod door;
 mod foreign;

@@ -267,7 +267,7 @@ fn what_a_later_version_has_stops_the_start_when_it_would_switch_something_on() 
 
 #[test]
 fn what_changes_no_behaviour_is_one_line_in_the_log() {
-    let sizes = [("LEASE", "5s"), ("MAX_IN_FLIGHT", "64"), ("AUTH_TIMEOUT", "3s")];
+    let sizes = [("LEASE", "5s"), ("STATE_CONNECTIONS", "64"), ("AUTH_TIMEOUT", "3s")];
     let notes = right(&sizes).notes;
     assert_eq!(notes.len(), 1);
     assert!(

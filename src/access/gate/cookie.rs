@@ -63,7 +63,9 @@ pub fn same_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<()
     let json = json.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let ours = match text("sec-fetch-site") {
         Some(site) => site == "same-origin",
-        None => text(ORIGIN.as_str()).is_some_and(|origin| origin == app.config.origin()),
+        None => text(ORIGIN.as_str()).is_some_and(|origin| {
+            origin == app.config.origin() || app.config.http.cors_origins.iter().any(|listed| listed == origin)
+        }),
     };
     if json && ours {
         return Ok(());

@@ -2,13 +2,7 @@
 //!
 //! Hashing is made to be slow and large. Without a bound, 64 people who log in at once take 1.2 GiB and every core.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -19,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{self, Code, Error},
+    line::{Backlog, Line, Next},
     outcome::{Failure, Outcome},
 };
 
@@ -29,14 +24,18 @@ pub struct Hashing {
     places: Arc<Semaphore>,
     /// How many places there are.
     most: usize,
-    queue: Arc<Queue>,
+    line: Arc<Line<Job>>,
+    #[cfg(test)]
+    computed: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 /// The right to hash once.
 pub struct Place {
     held: OwnedSemaphorePermit,
-    queue: Arc<Queue>,
+    line: Arc<Line<Job>>,
 }
+
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// What a stored hash says of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,26 +49,42 @@ pub enum Verified {
 
 impl Hashing {
     pub fn start(threads: usize, waiting: usize) -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let line = Arc::new(Line::default());
+        #[cfg(test)]
+        let computed = Arc::<std::sync::atomic::AtomicUsize>::default();
         for number in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&queue))?;
+            let line = Arc::clone(&line);
+            let mut memory = Memory::default();
+            #[cfg(test)]
+            memory.computed.clone_from(&computed);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&line, &mut memory))?;
         }
         let most = threads + waiting;
-        Ok(Self { places: Arc::new(Semaphore::new(most)), most, queue })
+        Ok(Self {
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            line,
+            #[cfg(test)]
+            computed,
+        })
     }
 
     /// How many hashes were computed until now.
     #[cfg(test)]
     pub fn computed(&self) -> usize {
-        self.queue.computed.load(std::sync::atomic::Ordering::SeqCst)
+        self.computed.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// How many are computed at this moment, and how many wait.
     pub fn load(&self) -> (usize, usize) {
-        let waiting = self.queue.lock().jobs.len();
+        let waiting = self.backlog().jobs;
         let taken = self.most.saturating_sub(self.places.available_permits());
         (taken.saturating_sub(waiting), waiting)
+    }
+
+    /// What waits for a thread at this moment.
+    pub fn backlog(&self) -> Backlog {
+        self.line.backlog()
     }
 
     /// `NotDone` with `busy` when too many wait.
@@ -78,14 +93,13 @@ impl Hashing {
             let busy = Error::new(Code::Busy, "Too many passwords are being checked at the moment");
             Failure::not_done(busy.retry_after(1))
         })?;
-        Ok(Place { held, queue: Arc::clone(&self.queue) })
+        Ok(Place { held, line: Arc::clone(&self.line) })
     }
 }
 
 impl Drop for Hashing {
     fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.ready.notify_all();
+        self.line.close();
     }
 }
 
@@ -143,8 +157,7 @@ impl Place {
                 let _ = reply.send(told);
             }
         });
-        self.queue.lock().jobs.push_back(job);
-        self.queue.ready.notify_one();
+        self.line.join(job);
         let told = answer.await.unwrap_or_else(|_| Err("a thread that hashes has ended".to_owned()));
         told.map_err(|what| Failure::not_done(error::internal(what)))
     }
@@ -165,55 +178,17 @@ fn bytes(password: &SecretString) -> &[u8] {
     password.expose_secret().as_bytes()
 }
 
-type Job = Box<dyn FnOnce(&mut Memory) + Send>;
-
-#[derive(Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
-    ready: Condvar,
-    #[cfg(test)]
-    computed: Arc<std::sync::atomic::AtomicUsize>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    closed: bool,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next job; nothing when there will be none. While there is none for long, the memory is given back.
-    fn next(&self, memory: &mut Memory) -> Option<Job> {
-        let mut waiting = self.lock();
-        loop {
-            if let Some(job) = waiting.jobs.pop_front() {
-                return Some(job);
-            }
-            if waiting.closed {
-                return None;
-            }
-            if memory.is_released() {
-                waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let (guard, time) = self.ready.wait_timeout(waiting, KEEP_MEMORY).unwrap_or_else(PoisonError::into_inner);
-            waiting = guard;
-            if time.timed_out() {
-                memory.release();
-            }
+/// Works until there is nothing more to come. While there is nothing for long, the memory is given back.
+fn work(line: &Line<Job>, memory: &mut Memory) {
+    loop {
+        let next = match memory.is_released() {
+            true => line.next().map_or(Next::Closed, Next::Job),
+            false => line.next_within(KEEP_MEMORY),
+        };
+        match next {
+            Next::Job(job) => job(memory),
+            Next::Nothing => memory.release(),
+            Next::Closed => return,
         }
-    }
-}
-
-fn work(queue: &Queue) {
-    let mut memory = Memory::default();
-    #[cfg(test)]
-    memory.computed.clone_from(&queue.computed);
-    while let Some(job) = queue.next(&mut memory) {
-        job(&mut memory);
     }
 }

@@ -1,19 +1,15 @@
 //! The threads that read. A connection each, which cannot write.
 
-use std::{
-    cell::Cell,
-    io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
-    time::Duration,
-};
+use std::{cell::Cell, io, path::Path, sync::Arc, thread, time::Duration};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{Error, connect};
-use crate::clock::Stopwatch;
+use crate::{
+    clock::Stopwatch,
+    line::{Backlog, Line},
+};
 
 /// So many steps of SQLite are taken between two looks at the time.
 const STEPS: i32 = 10_000;
@@ -26,32 +22,31 @@ thread_local! {
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 pub struct Readers {
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Arc<Line<Job>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Readers {
     pub fn start(file: &Path, name: &str, threads: usize) -> io::Result<Self> {
-        let (jobs, waiting) = mpsc::channel::<Job>();
-        let waiting = Arc::new(Mutex::new(waiting));
+        let jobs = Arc::new(Line::<Job>::default());
         let mut started = Vec::new();
         for number in 0..threads {
             let mut connection = connect(file).map_err(io::Error::other)?;
             connection.progress_handler(STEPS, Some(out_of_patience)).map_err(io::Error::other)?;
             connection.pragma_update(None, "query_only", true).map_err(io::Error::other)?;
-            let waiting = Arc::clone(&waiting);
+            let waiting = Arc::clone(&jobs);
             started.push(thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                loop {
-                    // Whoever waits holds the lock; the guard ends with the statement, before the work.
-                    let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    match job {
-                        Ok(job) => job(&connection),
-                        Err(mpsc::RecvError) => break,
-                    }
+                while let Some(job) = waiting.next() {
+                    job(&connection);
                 }
             })?);
         }
-        Ok(Self { jobs: Some(jobs), threads: started })
+        Ok(Self { jobs, threads: started })
+    }
+
+    /// What waits for a thread at this moment.
+    pub fn backlog(&self) -> Backlog {
+        self.jobs.backlog()
     }
 
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
@@ -95,7 +90,9 @@ impl Readers {
             let _ = reply.send(work(connection));
         });
         let ended = || Error::Unavailable("the state is closed".to_owned());
-        self.jobs.as_ref().ok_or_else(ended)?.send(job).map_err(|_| ended())?;
+        if !self.jobs.join(job) {
+            return Err(ended());
+        }
         answer.await.map_err(|_| ended())?
     }
 }
@@ -107,7 +104,7 @@ fn out_of_patience() -> bool {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        self.jobs.close();
         for thread in self.threads.drain(..) {
             // A panic in a read has been told to who asked.
             let _ = thread.join();

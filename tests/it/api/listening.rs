@@ -171,3 +171,33 @@ async fn while_draining_only_the_probes_answer() {
     assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("KO")));
     assert_eq!(door.send("GET", "/-/healthz", None, None).await.status, 200);
 }
+
+#[tokio::test]
+async fn where_a_number_is_given_no_more_requests_are_at_work_and_the_probes_answer_all_the_same() {
+    let door = Door::with(&[("MAX_IN_FLIGHT", "1")]).await;
+    let mut inside = door.connect().await;
+    let body = json!({ "username": "root@example.org", "password": super::door::PASSWORD }).to_string();
+    let bytes = request("POST", "/oauth/token", &[("content-type", "application/json")], body.as_bytes());
+    let (begun, rest) = bytes.split_at(bytes.len() - 5);
+    inside.write(begun).await;
+    while door.app.standing().await.requests_in_flight != Some(1) {
+        tokio::task::yield_now().await;
+    }
+
+    let before = door.snapshot();
+    for (method, target) in [("GET", "/users/"), ("POST", "/users/"), ("GET", "/documentation/json")] {
+        let token = Some(door.admin.token.as_str());
+        let answer = door.send(method, target, token, Some(&json!({ "userGroup": "users" }))).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"), "{target}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert_eq!(door.snapshot(), before, "nothing was begun");
+    for probe in ["/-/healthz", "/-/ready", "/-/check-up"] {
+        assert_eq!(door.send("GET", probe, None, None).await.status, 200, "{probe}");
+    }
+
+    inside.write(rest).await;
+    assert_eq!(inside.read_answer("POST").await.unwrap().status, 200);
+    let list = door.send("GET", "/users/", Some(&door.admin.token), None).await;
+    assert_eq!(list.status, 200, "whoever was inside has left");
+}

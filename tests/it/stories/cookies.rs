@@ -156,3 +156,24 @@ async fn without_the_setting_a_cookie_says_nothing() {
     browser(&world, Some(&pair.refresh)).get("/userinfo").await.refuses(401, "token-required");
     browser(&world, Some(&pair.refresh)).post("/refreshtoken", json!({})).await.refuses(400, "validation-failed");
 }
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_may_send_the_cookie_from_browsers_that_say_no_more_than_their_origin() {
+    let app = "https://app.example.org";
+    let [cookies, url] = SETTINGS;
+    let world = World::with(Place::Embedded, &[cookies, url, ("CORS_ORIGINS", app)]).await;
+    world.user("ada@example.org").await;
+    let from = |origin: &str| world.nobody().with("origin", origin);
+    let cookie = given(&from(app).logs_in("ada@example.org", PASSWORD).await.is(200));
+    for (origin, status) in [(app, 200), ("https://um.example.org", 200), ("https://example.org", 403)] {
+        let asked = from(origin).with("cookie", &format!("sid={cookie}")).post("/refreshtoken", json!({})).await;
+        assert_eq!(asked.status, status, "{origin}: {asked:?}");
+        let credentials = asked.header("access-control-allow-credentials");
+        assert_eq!(credentials, Some("true"), "{origin}");
+        let allowed = asked.header("access-control-allow-origin");
+        assert_eq!(allowed, Some(app).filter(|_| origin == app), "{origin}");
+    }
+    let elsewhere = from(app).with("sec-fetch-site", "same-site").with("cookie", &format!("sid={cookie}"));
+    elsewhere.post("/refreshtoken", json!({})).await.refuses(403, "cross-site");
+    world.settled().await;
+}
