@@ -86,16 +86,16 @@ impl Admission {
     pub fn admit(&self, kind: Kind, backlogs: impl FnOnce() -> Backlogs) -> Result<Inside, Error> {
         let before = self.0.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self.0.clone());
+        if before == 0 {
+            self.0.came.notify_one();
+        }
         let full = match self.0.most {
             Some(most) => before >= most,
-            None => self.late() || too_many(kind, backlogs()),
+            None => (before >= FEW && self.late()) || too_many(kind, backlogs()),
         };
         if full {
             self.0.tell_of_refusal();
             return Err(Error::new(Code::Overloaded, "Too much is waiting here at the moment").retry_after(1));
-        }
-        if before == 0 {
-            self.0.came.notify_one();
         }
         Ok(inside)
     }
@@ -114,6 +114,7 @@ impl Admission {
         tokio::spawn(async move {
             while let Some(door) = door.upgrade() {
                 if door.inside.load(Ordering::SeqCst) == 0 {
+                    *door.late_since() = None;
                     door.came.notified().await;
                 }
                 door.beat(clock::lateness(BEAT).await);
@@ -205,14 +206,24 @@ mod tests {
         assert_eq!(admission.inside(), 0);
     }
 
+    /// So many are inside that one more may be one too many.
+    fn crowd(admission: &Admission) -> Vec<Inside> {
+        (0..FEW).map(|_| admission.admit(Kind::Read, || QUIET).unwrap()).collect()
+    }
+
     #[tokio::test]
-    async fn beats_that_stay_late_close_the_door_and_one_in_time_opens_it() {
+    async fn beats_that_stay_late_close_the_door_to_a_crowd_and_one_in_time_opens_it() {
         let admission = Admission::new(None);
         let door = &admission.0;
+        let crowd = crowd(&admission);
         door.beat(LATE * 2);
         assert_eq!(refused(&admission, QUIET), [], "one late beat is a pause");
         tokio::time::sleep(LATE_FOR + Duration::from_millis(1)).await;
         door.beat(LATE * 2);
+        assert_eq!(refused(&admission, QUIET), KINDS);
+        drop(crowd);
+        assert_eq!(refused(&admission, QUIET), [], "whoever comes alone keeps nobody waiting");
+        let _crowd = self::crowd(&admission);
         assert_eq!(refused(&admission, QUIET), KINDS);
         door.beat(LATE);
         assert_eq!(refused(&admission, QUIET), []);
@@ -224,7 +235,7 @@ mod tests {
         runtime.block_on(async {
             let admission = Admission::new(None);
             admission.watch();
-            let inside = admission.admit(Kind::Read, || QUIET).unwrap();
+            let first = crowd(&admission);
             let mut noticed = false;
             for _ in 0..100 {
                 std::thread::sleep(LATE + BEAT * 2);
@@ -232,10 +243,13 @@ mod tests {
                 noticed |= !refused(&admission, QUIET).is_empty();
             }
             assert!(noticed);
-            while !refused(&admission, QUIET).is_empty() {
-                tokio::time::sleep(BEAT).await;
-            }
-            drop(inside);
+            // Nobody is left who could be late; a crowd that comes much later finds the door open.
+            drop(first);
+            tokio::time::sleep(BEAT * 3).await;
+            assert!(admission.0.late_since().is_none());
+            let second = crowd(&admission);
+            assert_eq!(refused(&admission, QUIET), []);
+            drop(second);
         });
     }
 }

@@ -8,6 +8,7 @@
 mod creates;
 mod crowd;
 mod disk;
+mod hours;
 mod journal;
 mod lists;
 mod many;
@@ -71,6 +72,9 @@ const PARTS: &[Part] = &[
     ("overload", overload::measure),
 ];
 
+/// What takes hours, so that it must be asked for by name.
+const LONG_PARTS: &[Part] = &[("killed", hours::killed), ("kept", hours::kept)];
+
 fn main() -> io::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let size = if asked.iter().any(|word| word == "--quick") { QUICK } else { FULL };
@@ -81,8 +85,9 @@ fn main() -> io::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let (began, noise) = (Instant::now(), Noise::begin());
     let mut table = Table::default();
-    for (name, measure) in PARTS {
-        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+    let all = PARTS.iter().map(|part| (part, named.is_empty())).chain(LONG_PARTS.iter().map(|part| (part, false)));
+    for ((name, measure), unasked) in all {
+        if unasked || named.iter().any(|wanted| wanted == name) {
             say(&format!("{name} …"));
             measure(&directory, size, &mut table);
         }

@@ -19,7 +19,7 @@ use crate::{
     table::{Rounds, Table, Wanted, mib, ms},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_user-manager");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_user-manager");
 const ROUNDS: usize = 5;
 pub const EMAIL: &str = "root@example.org";
 pub const PASSWORD: &str = "correct horse battery";
@@ -95,7 +95,8 @@ impl Running {
 
     /// On that core alone, where one is named.
     pub fn start_on(place: &Path, core: Option<usize>, settings: &[(&str, &str)]) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let port = settings.iter().find(|(name, _)| *name == "HTTP_PORT").map(|(_, port)| port.parse().unwrap());
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0))).unwrap().local_addr().unwrap();
         let began = Instant::now();
         let mut command = match core {
             Some(core) => {
@@ -146,8 +147,14 @@ impl Running {
         status.ok_or_else(|| io::Error::other("no status"))
     }
 
+    /// At once, as by `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// MiB; `VmRSS` of proc(5).
-    fn resident(&self) -> f64 {
+    pub fn resident(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
@@ -157,6 +164,9 @@ impl Running {
 impl Drop for Running {
     /// As an operator ends it, so that the state is closed cleanly.
     fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
         kill_process(Pid::from_child(&self.child), Signal::TERM).ok();
         self.child.wait().ok();
     }
