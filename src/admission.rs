@@ -5,7 +5,10 @@
 //! at how many at once this machine can bear: light requests pass in their hundreds, of heavy ones there are soon too many.
 //! Each kind is told by what it will wait for itself: people who search keep nobody from logging in. Knows no route.
 
+mod pulse;
+
 use std::{
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,10 +16,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
-
+use self::pulse::Pulse;
 use crate::{
-    clock::{self, Stopwatch},
+    clock::Stopwatch,
     error::{Code, Error},
     line::Backlog,
 };
@@ -28,13 +30,8 @@ const LOGIN_PATIENCE: Duration = Duration::from_millis(500);
 /// So few wait without being too many, however long each takes.
 const FEW: usize = 8;
 
-/// How often it is looked whether requests are served in time.
-const BEAT: Duration = Duration::from_millis(20);
-/// A beat that comes later than that is late; a pause of the whole machine is one late beat.
-const LATE: Duration = Duration::from_millis(25);
-/// Beats that have been late for so long are no pause.
-const LATE_FOR: Duration = Duration::from_millis(100);
-
+/// Whoever was refused is a warning for so long: from then on the first sign is enough.
+const WARNED_FOR: Duration = Duration::from_secs(1);
 /// That many are refused is told once in so long.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
@@ -67,10 +64,16 @@ struct Door {
     /// So many at once, where that was said; then nothing else counts.
     most: Option<usize>,
     inside: AtomicUsize,
-    came: Notify,
-    late_since: Mutex<Option<Stopwatch>>,
-    /// When it was told last that somebody was refused, and how many have been since.
-    refused: Mutex<(Option<Stopwatch>, u64)>,
+    pulse: Pulse,
+    refused: Mutex<Refused>,
+}
+
+#[derive(Default)]
+struct Refused {
+    last: Option<Stopwatch>,
+    told: Option<Stopwatch>,
+    /// Since it was told.
+    since: u64,
 }
 
 /// Whoever holds it is inside.
@@ -78,23 +81,21 @@ pub struct Inside(Arc<Door>);
 
 impl Admission {
     pub fn new(most: Option<usize>) -> Self {
-        let (inside, came) = (AtomicUsize::new(0), Notify::new());
-        Self(Arc::new(Door { most, inside, came, late_since: Mutex::default(), refused: Mutex::default() }))
+        let inside = AtomicUsize::new(0);
+        Self(Arc::new(Door { most, inside, pulse: Pulse::default(), refused: Mutex::default() }))
     }
 
     /// `overloaded` where too much waits already.
     pub fn admit(&self, kind: Kind, backlogs: impl FnOnce() -> Backlogs) -> Result<Inside, Error> {
         let before = self.0.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self.0.clone());
-        if before == 0 {
-            self.0.came.notify_one();
-        }
+        self.0.pulse.needed();
         let full = match self.0.most {
             Some(most) => before >= most,
-            None => (before >= FEW && self.late()) || too_many(kind, backlogs()),
+            None => (before >= FEW && self.0.is_late()) || too_many(kind, backlogs()),
         };
         if full {
-            self.0.tell_of_refusal();
+            self.0.refuses();
             return Err(Error::new(Code::Overloaded, "Too much is waiting here at the moment").retry_after(1));
         }
         Ok(inside)
@@ -105,45 +106,33 @@ impl Admission {
         self.0.inside.load(Ordering::SeqCst)
     }
 
-    /// Looks, as long as somebody is inside, whether whoever is to be woken up is woken in time.
-    pub fn watch(&self) {
-        if self.0.most.is_some() {
-            return;
+    /// Looks from now on whether whoever is to be woken up is woken in time.
+    pub fn watch(&self) -> io::Result<()> {
+        match self.0.most {
+            Some(_) => Ok(()),
+            None => self.0.pulse.start(),
         }
-        let door = Arc::downgrade(&self.0);
-        tokio::spawn(async move {
-            while let Some(door) = door.upgrade() {
-                if door.inside.load(Ordering::SeqCst) == 0 {
-                    *door.late_since() = None;
-                    door.came.notified().await;
-                }
-                door.beat(clock::lateness(BEAT).await);
-            }
-        });
-    }
-
-    fn late(&self) -> bool {
-        self.0.late_since().is_some_and(|since| since.elapsed() > LATE_FOR)
     }
 }
 
 impl Door {
-    fn beat(&self, lateness: Duration) {
-        let mut late_since = self.late_since();
-        *late_since = (lateness > LATE).then(|| late_since.unwrap_or_else(Stopwatch::start));
+    fn is_late(&self) -> bool {
+        let warned = self.refused().last.is_some_and(|last| last.elapsed() < WARNED_FOR);
+        self.pulse.is_late(warned)
     }
 
-    fn tell_of_refusal(&self) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.1 += 1;
-        if refused.0.is_none_or(|told| told.elapsed() > TELL_EVERY) {
-            tracing::warn!(requests = refused.1, "too much is waiting: requests are refused");
-            *refused = (Some(Stopwatch::start()), 0);
+    fn refuses(&self) {
+        let mut refused = self.refused();
+        refused.last = Some(Stopwatch::start());
+        refused.since += 1;
+        if refused.told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+            tracing::warn!(requests = refused.since, "too much is waiting: requests are refused");
+            (refused.told, refused.since) = (refused.last, 0);
         }
     }
 
-    fn late_since(&self) -> MutexGuard<'_, Option<Stopwatch>> {
-        self.late_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -206,50 +195,18 @@ mod tests {
         assert_eq!(admission.inside(), 0);
     }
 
-    /// So many are inside that one more may be one too many.
-    fn crowd(admission: &Admission) -> Vec<Inside> {
-        (0..FEW).map(|_| admission.admit(Kind::Read, || QUIET).unwrap()).collect()
-    }
-
     #[tokio::test]
-    async fn beats_that_stay_late_close_the_door_to_a_crowd_and_one_in_time_opens_it() {
+    async fn a_crowd_is_kept_small_while_the_runtime_is_late_and_few_are_always_let_in() {
         let admission = Admission::new(None);
-        let door = &admission.0;
-        let crowd = crowd(&admission);
-        door.beat(LATE * 2);
-        assert_eq!(refused(&admission, QUIET), [], "one late beat is a pause");
-        tokio::time::sleep(LATE_FOR + Duration::from_millis(1)).await;
-        door.beat(LATE * 2);
+        admission.watch().unwrap();
+        let crowd: Vec<Inside> = (0..FEW).map(|_| admission.admit(Kind::Read, || QUIET).unwrap()).collect();
+        while refused(&admission, QUIET).is_empty() {
+            std::thread::sleep(Duration::from_millis(40));
+            tokio::task::yield_now().await;
+        }
         assert_eq!(refused(&admission, QUIET), KINDS);
         drop(crowd);
         assert_eq!(refused(&admission, QUIET), [], "whoever comes alone keeps nobody waiting");
-        let _crowd = self::crowd(&admission);
-        assert_eq!(refused(&admission, QUIET), KINDS);
-        door.beat(LATE);
-        assert_eq!(refused(&admission, QUIET), []);
-    }
-
-    #[test]
-    fn a_runtime_that_is_kept_from_its_work_is_noticed_and_forgiven() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let admission = Admission::new(None);
-            admission.watch();
-            let first = crowd(&admission);
-            let mut noticed = false;
-            for _ in 0..100 {
-                std::thread::sleep(LATE + BEAT * 2);
-                tokio::task::yield_now().await;
-                noticed |= !refused(&admission, QUIET).is_empty();
-            }
-            assert!(noticed);
-            // Nobody is left who could be late; a crowd that comes much later finds the door open.
-            drop(first);
-            tokio::time::sleep(BEAT * 3).await;
-            assert!(admission.0.late_since().is_none());
-            let second = crowd(&admission);
-            assert_eq!(refused(&admission, QUIET), []);
-            drop(second);
-        });
+        assert_eq!(admission.inside(), 0);
     }
 }

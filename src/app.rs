@@ -141,7 +141,7 @@ impl App {
         retention::tend(&app);
         users::expire::watch(&app);
         mail::sending::watch(&app);
-        app.admission.watch();
+        app.admission.watch().map_err(|error| OpenError::Driver(format!("no thread can be started: {error}")))?;
         Ok(app)
     }
 

@@ -120,14 +120,6 @@ impl Time for SystemTime {
     }
 }
 
-/// By how much longer than that it takes to be woken up again, whatever the clock says: how busy the threads are that serve
-/// us.
-pub async fn lateness(length: Duration) -> Duration {
-    let began = Stopwatch::start();
-    sleep(length).await;
-    began.elapsed().saturating_sub(length)
-}
-
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn sleep(length: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(length)

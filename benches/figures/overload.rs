@@ -27,7 +27,7 @@ const PEOPLE: u64 = 400;
 /// Who logs in, so that nobody is throttled for another.
 const LOGINS: u64 = 20;
 /// Clients that ask for more as soon as they are answered.
-const CLIENTS: usize = 8;
+const CLIENTS: usize = 32;
 const ROUNDS: usize = 3;
 
 /// What one of those who ask wants.
@@ -78,15 +78,15 @@ async fn loaded(program: &Running, size: Size, table: &mut Table) {
     for _ in 0..ROUNDS {
         limit.push(load.own_limit(size.slot).await);
         let peak = load.peak(long).await;
-        let calm = load.at(peak * 0.8, long).await;
-        let storm = load.at(peak * 5.0, long).await;
-        say(&format!("  peak {}, at 0.8: {}, at 5: {}", per_second(peak), told(&calm, long), told(&storm, long)));
+        let (calm, _) = load.at(peak * 0.8, long).await;
+        let (storm, took) = load.at(peak * 5.0, long).await;
+        say(&format!("  peak {}, at 0.8: {}, at 5: {}", per_second(peak), told(&calm, long), told(&storm, took)));
         let well = |came: &&Came| (200..300).contains(&came.status);
         let refused = storm.iter().filter(|came| !well(came)).collect::<Vec<_>>();
         let politely = refused.iter().filter(|came| came.status == 503 && came.told_when).count();
         kept.push(politely as f64 / refused.len().max(1) as f64);
         refusals.push(refused.len() as f64 / storm.len() as f64);
-        goodput.push(storm.iter().filter(well).count() as f64 / long.as_secs_f64() / peak);
+        goodput.push(storm.iter().filter(well).count() as f64 / took.as_secs_f64() / peak);
         peaks.push(peak);
         for (rounds, (wish, _)) in slower.iter_mut().zip(WISHES) {
             let p99 = |all: &[Came]| p99(all.iter().filter(well).filter(|came| came.wish == wish));
@@ -197,8 +197,8 @@ impl Load {
         .await
     }
 
-    /// So many a second for so long, each at its time.
-    async fn at(&self, rate: f64, long: Duration) -> Vec<Came> {
+    /// So many a second for so long, each at its time; and how long it took until all were answered.
+    async fn at(&self, rate: f64, long: Duration) -> (Vec<Came>, Duration) {
         let came = Arc::new(Mutex::new(Vec::new()));
         let mut asking = JoinSet::new();
         let began = Instant::now();
@@ -212,7 +212,7 @@ impl Load {
             });
         }
         asking.join_all().await;
-        Arc::into_inner(came).unwrap().into_inner().unwrap()
+        (Arc::into_inner(came).unwrap().into_inner().unwrap(), began.elapsed())
     }
 }
 
