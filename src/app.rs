@@ -217,11 +217,8 @@ impl App {
 
     /// Whether there is room for one more of that kind; whoever is let in is inside until he drops it.
     pub fn admit(&self, kind: admission::Kind) -> Result<admission::Inside, Error> {
-        self.admission.admit(kind, || Backlogs {
-            reads: self.state.reads_waiting(),
-            queries: self.state.queries_waiting(),
-            passwords: self.own_identities.as_ref().map(|own| own.backlog()),
-        })
+        self.admission
+            .admit(kind, || Backlogs { reads: self.state.reads_waiting(), queries: self.state.queries_waiting() })
     }
 
     /// Not ready from now on; running operations get so long, what does not end stays in the journal.

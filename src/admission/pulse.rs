@@ -3,6 +3,7 @@
 //! runtime would say nothing, since the task that it wakes goes before all others. Knows nobody who waits.
 
 use std::{
+    io,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,10 +20,6 @@ use crate::clock::Stopwatch;
 const BEAT: Duration = Duration::from_millis(10);
 /// After so many beats that nobody needed there are none until somebody does.
 const UNNEEDED: u32 = 100;
-/// Whoever waits longer waits too long.
-const LATE: Duration = Duration::from_millis(20);
-/// What has been late for so long is no pause of the whole machine.
-const LATE_FOR: Duration = Duration::from_millis(60);
 
 /// Cheap to copy; without any copy left it stops.
 #[derive(Clone, Default)]
@@ -30,30 +27,26 @@ pub struct Pulse(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    beats: Mutex<Beats>,
+    /// The last beat, until the runtime comes to it.
+    sent: Mutex<Option<Stopwatch>>,
     woken: Arc<Notify>,
     needed: AtomicBool,
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
-#[derive(Default)]
-struct Beats {
-    /// Since when the runtime has not come to the last one.
-    unanswered: Option<Stopwatch>,
-    /// Since when it has come to none in time.
-    late_since: Option<Stopwatch>,
-}
-
 impl Pulse {
-    /// Begins, in the runtime at hand.
-    pub fn start(&self) -> std::io::Result<()> {
+    /// Begins, in the runtime at hand. Of each beat is told how long it waited.
+    pub fn start(&self, tell: impl Fn(Duration) + Send + 'static) -> io::Result<()> {
         let (woken, answering) = (Arc::clone(&self.0.woken), Arc::downgrade(&self.0));
         tokio::spawn(async move {
             loop {
                 woken.notified().await;
                 let Some(shared) = answering.upgrade() else { return };
-                shared.beats().answer();
+                let sent = shared.sent().take();
+                if let Some(sent) = sent {
+                    tell(sent.elapsed());
+                }
             }
         });
         let beating = Arc::downgrade(&self.0);
@@ -62,7 +55,7 @@ impl Pulse {
             while let Some(shared) = beating.upgrade() {
                 unneeded = if shared.needed.swap(false, Ordering::SeqCst) { 0 } else { unneeded + 1 };
                 if unneeded < UNNEEDED {
-                    shared.beats().send();
+                    shared.sent().get_or_insert_with(Stopwatch::start);
                     shared.woken.notify_one();
                     drop(shared);
                     thread::sleep(BEAT);
@@ -88,17 +81,11 @@ impl Pulse {
             self.0.thread.get().inspect(|thread| thread.unpark());
         }
     }
-
-    /// Whether whoever comes now would wait too long. To those who have been `warned` one late beat is enough.
-    pub fn is_late(&self, warned: bool) -> bool {
-        let patience = if warned { Duration::ZERO } else { LATE_FOR };
-        self.0.beats().late_for().is_some_and(|late_for| late_for >= patience)
-    }
 }
 
 impl Shared {
-    fn beats(&self) -> MutexGuard<'_, Beats> {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sent(&self) -> MutexGuard<'_, Option<Stopwatch>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,63 +96,37 @@ impl Drop for Shared {
     }
 }
 
-impl Beats {
-    fn send(&mut self) {
-        self.unanswered.get_or_insert_with(Stopwatch::start);
-    }
-
-    fn answer(&mut self) {
-        let Some(sent) = self.unanswered.take() else { return };
-        self.late_since = (sent.elapsed() > LATE).then(|| self.late_since.unwrap_or(sent));
-    }
-
-    /// For how long every beat has been late.
-    fn late_for(&self) -> Option<Duration> {
-        let unanswered = self.unanswered.map(Stopwatch::elapsed).filter(|since| *since > LATE);
-        self.late_since.map(Stopwatch::elapsed).max(unanswered)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_late_beat_is_a_pause_and_late_beats_are_not() {
-        let mut beats = Beats::default();
-        assert_eq!(beats.late_for(), None);
-        beats.send();
-        assert_eq!(beats.late_for(), None, "it has only just been sent");
-        thread::sleep(LATE + Duration::from_millis(1));
-        let unanswered = beats.late_for().unwrap();
-        assert!(unanswered > LATE);
-        beats.answer();
-        assert!(beats.late_for().unwrap() >= unanswered, "it has been late since it was sent");
-        beats.send();
-        beats.answer();
-        assert_eq!(beats.late_for(), None, "one in time ends it");
-    }
-
-    #[test]
-    fn a_runtime_that_is_kept_from_its_work_is_noticed_and_forgiven() {
+    fn a_runtime_that_is_kept_from_its_work_is_late_and_then_in_time_again() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let pulse = Pulse::default();
-            pulse.start().unwrap();
+            let (pulse, told) = (Pulse::default(), Arc::new(Mutex::new(Vec::new())));
+            let telling = Arc::clone(&told);
+            pulse.start(move |waited| telling.lock().unwrap().push(waited)).unwrap();
+            let last = || told.lock().unwrap().last().copied().unwrap_or_default();
             // Until nobody has needed it for long, and once more after that.
             for _ in 0..2 {
-                pulse.needed();
-                while pulse.is_late(true) {
+                while last() < BEAT * 3 {
+                    pulse.needed();
+                    tokio::time::sleep(BEAT).await;
+                    thread::sleep(BEAT * 8);
+                    tokio::task::yield_now().await;
+                }
+                while !pulse.0.asleep.load(Ordering::SeqCst) {
                     tokio::time::sleep(BEAT).await;
                 }
-                while !pulse.is_late(false) {
-                    thread::sleep(LATE * 2);
-                    tokio::task::yield_now().await;
-                    pulse.needed();
-                }
-                tokio::time::sleep(BEAT * (UNNEEDED + 50)).await;
-                assert!(!pulse.is_late(true));
-                assert!(pulse.0.asleep.load(Ordering::SeqCst));
+                assert!(last() < BEAT * 3, "{:?}", last());
+                let beats = told.lock().unwrap().len();
+                tokio::time::sleep(BEAT * 5).await;
+                assert_eq!(told.lock().unwrap().len(), beats, "it beats for nobody");
+            }
+            drop(pulse);
+            while Arc::strong_count(&told) > 1 {
+                tokio::time::sleep(BEAT).await;
             }
         });
     }

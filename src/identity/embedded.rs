@@ -23,7 +23,6 @@ use crate::{
     clock::Clock,
     error::{self, Code, Error},
     lately::Lately,
-    line::Backlog,
     outcome::{Failure, Outcome},
     state::{self, Collection, Document, Documents, Insert, Replace},
 };
@@ -65,11 +64,6 @@ impl Embedded {
     /// How many passwords are hashed at this moment, and how many wait for that.
     pub fn hashing(&self) -> (usize, usize) {
         self.hashing.load()
-    }
-
-    /// The passwords that wait to be hashed.
-    pub fn backlog(&self) -> Backlog {
-        self.hashing.backlog()
     }
 
     /// Sets a password without knowing the old one and ends every session. Whether the account is there.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{self, Code, Error},
-    line::{Backlog, Line, Next},
+    line::{Line, Next},
     outcome::{Failure, Outcome},
 };
 
@@ -77,14 +77,9 @@ impl Hashing {
 
     /// How many are computed at this moment, and how many wait.
     pub fn load(&self) -> (usize, usize) {
-        let waiting = self.backlog().jobs;
+        let waiting = self.line.backlog().jobs;
         let taken = self.most.saturating_sub(self.places.available_permits());
         (taken.saturating_sub(waiting), waiting)
-    }
-
-    /// What waits for a thread at this moment.
-    pub fn backlog(&self) -> Backlog {
-        self.line.backlog()
     }
 
     /// `NotDone` with `busy` when too many wait.
