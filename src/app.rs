@@ -38,6 +38,7 @@ use crate::{
             journal::{self, SqliteJournal},
             lock::{Lock, NotLocked},
         },
+        storage::{self, Judged},
     },
     store::{self, Store},
     systems::{Health, Systems},
@@ -99,6 +100,9 @@ pub enum OpenError {
     Journal(#[from] journal::OpenError),
     #[error("STATE: {0}")]
     Unavailable(#[from] state::Error),
+    /// `STATE_EPHEMERAL=refuse`. The sentence begins with the variable.
+    #[error("{0}")]
+    Ephemeral(String),
     #[error("{0}")]
     Driver(String),
 }
@@ -107,6 +111,10 @@ impl App {
     /// Takes the state's lock, opens everything, takes over what the process before left unfinished, and goes on looking
     /// after it. No driver is asked anything yet but what it needs to know of its system.
     pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        // Before anything is written where it would not last.
+        if let Judged::Refused(sentence) = storage::judge(&config.state_file, config.state_ephemeral) {
+            return Err(OpenError::Ephemeral(sentence));
+        }
         let lock = Lock::take(&config.data_dir, config.state_lock_wait, &clock).await?;
         let metrics = Metrics::new(&operations::KINDS);
         let opening = Opening { commits: metrics.commits.clone(), ..Opening::default() };

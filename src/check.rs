@@ -13,6 +13,7 @@ use crate::{
     identity::{Identity, keycloak::Keycloak},
     mail,
     outcome::Outcome,
+    state::storage::{self, Judged},
     store::{Store, crud_service::CrudService},
 };
 
@@ -39,6 +40,14 @@ pub async fn systems(config: &Config, clock: &Clock) -> (String, bool) {
 type Line = Result<String, String>;
 
 fn state(config: &Config) -> Line {
+    match storage::judge(&config.state_file, config.state_ephemeral) {
+        Judged::Fine => held(config),
+        Judged::Warned(sentence) => held(config).map(|line| format!("{line}\n{sentence}")),
+        Judged::Refused(sentence) => Err(sentence),
+    }
+}
+
+fn held(config: &Config) -> Line {
     let (file, dir) = (config.state_file.display(), &config.data_dir);
     if !config.state_file.exists() {
         return Ok(format!("state: {file} will be made at the first start"));

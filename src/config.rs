@@ -56,6 +56,7 @@ pub struct Config {
     /// The SQLite file.
     pub state_file: PathBuf,
     pub state_lock_wait: Duration,
+    pub state_ephemeral: Ephemeral,
     pub graceful_shutdown: Duration,
     pub answer_within: Duration,
     pub names_wait: Duration,
@@ -107,6 +108,14 @@ pub enum Expiry {
     On,
     /// Only where a Timer Service is, which this version does not have.
     TimerService,
+}
+
+/// What becomes of a start whose state would not last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ephemeral {
+    Accept,
+    Warn,
+    Refuse,
 }
 
 /// Over whom names are unique.

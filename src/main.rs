@@ -26,6 +26,7 @@ use user_manager::{
     clock::Clock,
     config::{Config, Mistake, Resolved},
     logging,
+    state::storage::{self, Judged},
 };
 
 /// Keeps a person's user and his identity in step, whatever fails on the way.
@@ -153,6 +154,9 @@ fn main() -> ExitCode {
 async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCode {
     logging::start(&config.log, clock.clone());
     logging::notes(&notes);
+    if let Judged::Warned(sentence) = storage::judge(&config.state_file, config.state_ephemeral) {
+        tracing::warn!("{sentence}");
+    }
     let mut asked_to_stop = match Stop::listen() {
         Ok(stop) => stop,
         Err(error) => return failed(format!("signals cannot be received: {error}")),

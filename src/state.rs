@@ -9,6 +9,7 @@ pub mod mails;
 pub mod revocations;
 pub mod sessions;
 pub mod sqlite;
+pub mod storage;
 
 pub use failures::Failures;
 pub use journal::Journal;

@@ -44,7 +44,6 @@ const ORIGINAL: &str = "the original";
 pub const LATER: &[Later] = &[
     later("OTEL_EXPORTER_OTLP_ENDPOINT", FIT, Switch("")),
 
-    later("STATE_EPHEMERAL", FIT, Switch("accept")),
     later("STATE_CONNECTIONS", REAL, Size),
     later("LEASE", REAL, Size),
 

@@ -32,6 +32,7 @@ pub struct Raw {
     pub state: Option<String>,
     pub state_file: Option<String>,
     pub state_lock_wait: Option<String>,
+    pub state_ephemeral: Option<String>,
     pub answer_within: Option<String>,
     pub names_wait: Option<String>,
     pub attention_after: Option<String>,

@@ -99,6 +99,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
     let data_dir = r.read("DATA_DIR", raw.data_dir, values::path);
     let state_file = state_file(r, raw.state, raw.state_file, data_dir.as_ref().ok());
     let state_lock_wait = r.read("STATE_LOCK_WAIT", raw.state_lock_wait, values::duration);
+    let state_ephemeral = r.read("STATE_EPHEMERAL", raw.state_ephemeral, values::ephemeral);
     let answer_within = r.read("ANSWER_WITHIN", raw.answer_within, values::some_time);
     let names_wait = r.read("NAMES_WAIT", raw.names_wait, values::duration);
     let attention_after = r.read("ATTENTION_AFTER", raw.attention_after, values::duration);
@@ -213,6 +214,7 @@ fn whole(r: &mut Reading, raw: Raw) -> Result<Config, Noted> {
         data_dir: data_dir?,
         state_file: state_file?,
         state_lock_wait: state_lock_wait?,
+        state_ephemeral: state_ephemeral?,
         graceful_shutdown: graceful_shutdown?,
         answer_within: answer_within?,
         names_wait: names_wait?,

@@ -103,6 +103,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("DATA_DIR", Value("data"), "Directory of everything that is written; mode 0700, its files 0600"),
     Setting::new("STATE", Made("sqlite:<DATA_DIR>/user-manager.db"), "`sqlite:<path>`: the file of our own state. Lasting storage, never shared by two machines").secret(),
     Setting::new("STATE_LOCK_WAIT", Value("30s"), "How long a start waits for a state that another process holds"),
+    Setting::new("STATE_EPHEMERAL", Value("warn"), "A state in memory (tmpfs) or on a container's own layer (overlayfs), with which it would go: `accept`, `warn` (a line in the log at the start) or `refuse` (no start)"),
     Setting::new("ANSWER_WITHIN", Value("25s"), "An operation that is not settled by then is answered `outcome-pending`; keep it below the time-out of whatever stands in front"),
     Setting::new("NAMES_WAIT", Value("5s"), "How long an operation waits for a name that another one holds, then 409"),
     Setting::new("ATTENTION_AFTER", Value("15m"), "An operation unsettled for so long is shown as `needs-attention`; trying goes on"),

@@ -16,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::{
-    Compat, Expiry, ForeignIssuer, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope,
+    Compat, Ephemeral, Expiry, ForeignIssuer, KeycloakCreate, LogFormat, PublicUnblocks, SelfProtect, UniqueScope,
     gateway::{Anonymous, GatewayPermissions, Routes, UserIs},
 };
 
@@ -71,6 +71,10 @@ pub fn self_protect(text: &str) -> Value<SelfProtect> {
 
 pub fn unique_scope(text: &str) -> Value<UniqueScope> {
     word(text, &[("all", UniqueScope::All), ("identities", UniqueScope::Identities)])
+}
+
+pub fn ephemeral(text: &str) -> Value<Ephemeral> {
+    word(text, &[("accept", Ephemeral::Accept), ("warn", Ephemeral::Warn), ("refuse", Ephemeral::Refuse)])
 }
 
 pub fn public_unblocks(text: &str) -> Value<PublicUnblocks> {

@@ -55,6 +55,29 @@ fn the_check_prints_what_holds_and_no_secret() {
     assert!(ended.out.contains("crud-service: "), "{}", ended.out);
 }
 
+/// `State` lies in memory, wherever the tests run.
+#[test]
+fn a_state_that_would_not_last_is_told_or_refused_as_the_setting_says() {
+    let told = |lines: &str| lines.contains("STATE_EPHEMERAL: the state ") && lines.contains("a volume mounted there");
+    let refused = State::new();
+    let refuse = [("STATE_EPHEMERAL", "refuse")];
+    let Err(ended) = Program::try_start(&refused, &[], &refuse) else { panic!("it has started") };
+    assert!(ended.code == 1 && told(&ended.err.join("\n")), "{ended:?}");
+    let ended = run(&refused, &["admin", "create", "--username", "bob"], &refuse);
+    assert!(ended.code == 1 && told(&ended.err), "{} {}", ended.code, ended.err);
+    let checked = run(&refused, &["check-config", "--connect"], &refuse);
+    assert!(checked.code == 1 && told(&checked.out), "{} {}", checked.code, checked.out);
+    assert!(fs::read_dir(refused.path()).unwrap().next().is_none(), "nothing is written where it would not last");
+
+    for (setting, lines) in [("warn", 1), ("accept", 0)] {
+        let state = State::new();
+        let checked = run(&state, &["check-config", "--connect"], &[("STATE_EPHEMERAL", setting)]);
+        assert_eq!((checked.code, told(&checked.out)), (0, lines == 1), "{}", checked.out);
+        let stopped = Program::start(&state, &[("STATE_EPHEMERAL", setting)]).stop();
+        assert_eq!(stopped.err.iter().filter(|line| told(line)).count(), lines, "{setting}: {:?}", stopped.err);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_administrator_is_generated_once_and_must_change_his_password() {
     let state = State::new();
