@@ -7,6 +7,7 @@ mod raw;
 mod reading;
 mod resolving;
 pub mod settings;
+pub mod supervisor;
 mod tokens;
 mod values;
 

@@ -46,4 +46,5 @@ pub mod patch;
 pub mod query;
 pub mod remote;
 pub mod state;
+pub mod supervisor;
 pub mod trace;

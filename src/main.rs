@@ -24,9 +24,10 @@ use user_manager::{
     app::App,
     check,
     clock::Clock,
-    config::{Config, Mistake, Resolved},
+    config::{Config, Mistake, Resolved, supervisor::notify_socket},
     logging,
     state::storage::{self, Judged},
+    supervisor::{News, Supervisor},
 };
 
 /// Keeps a person's user and his identity in step, whatever fails on the way.
@@ -196,10 +197,13 @@ async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCo
         }
         Err(error) => return failed(error),
     }
+    let supervisor = Supervisor::at(notify_socket());
+    supervisor.tell(News::Ready);
 
     let shutdown = async {
         asked_to_stop.asked().await;
         tracing::info!("stopping");
+        supervisor.tell(News::Stopping);
         app.drain();
     };
     let shutdown = shutdown.shared();

@@ -2,6 +2,7 @@
 
 mod copies;
 pub mod program;
+mod supervised;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
