@@ -12,6 +12,7 @@ pub mod admission;
 pub mod api;
 pub mod app;
 pub mod check;
+pub mod health;
 
 // What happens.
 pub mod crash;

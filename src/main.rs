@@ -25,7 +25,7 @@ use user_manager::{
     check,
     clock::Clock,
     config::{Config, Mistake, Resolved, supervisor::notify_socket},
-    logging,
+    health, logging,
     state::storage::{self, Judged},
     supervisor::{News, Supervisor},
 };
@@ -54,6 +54,8 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Asks the server of these settings whether it is ready; exit status 1 when it is not
+    Health,
     /// Prints what /documentation/json answers: every route, as OpenAPI 3.1
     Openapi,
     /// Writes a copy of the state to a file that is not there yet; also beside a running server
@@ -138,6 +140,7 @@ fn main() -> ExitCode {
     let code = match line.command.unwrap_or(Command::Serve) {
         Command::Serve => runtime.block_on(serve(resolved, clock)),
         Command::CheckConfig { connect } => runtime.block_on(check_config(resolved, clock, connect)),
+        Command::Health => runtime.block_on(ask_health(resolved, clock)),
         Command::Openapi => match api::openapi(&resolved.config) {
             Ok(document) => print(&format!("{document}\n")),
             Err(error) => failed(error),
@@ -280,6 +283,13 @@ async fn check_config(Resolved { config, notes, effective }: Resolved, clock: Cl
         }
     }
     if print(&text) == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+}
+
+async fn ask_health(Resolved { config, .. }: Resolved, clock: Clock) -> ExitCode {
+    match health::ask(&config, clock).await {
+        Ok(sentence) => print(&format!("{sentence}\n")),
+        Err(sentence) => failed(sentence),
+    }
 }
 
 fn print(text: &str) -> ExitCode {

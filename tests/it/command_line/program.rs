@@ -136,6 +136,10 @@ impl Program {
         self.metrics.as_deref().unwrap()
     }
 
+    pub fn port(&self) -> u16 {
+        self.address.parse::<std::net::SocketAddr>().unwrap().port()
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
