@@ -5,6 +5,7 @@
 mod api;
 mod bad_input;
 mod browser;
+mod bundles;
 mod calls;
 mod command_line;
 mod crud_service;
