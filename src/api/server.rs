@@ -1,7 +1,16 @@
 //! The accept loop: how many connections, how long a head may take, how a connection ends, how the listener drains.
 //! Knows no route.
 
-use std::{convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use axum::{body::Body, extract::Request, response::Response};
 use http_body_util::BodyExt;
@@ -10,11 +19,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
 };
 
-use super::{Api, frame, wire::Wire};
+use super::{
+    Api, frame,
+    places::{Place, Places, Rest},
+    traffic::Traffic,
+    wire::Wire,
+};
 use crate::{
     app::App,
     error::{Code, Error},
@@ -40,35 +54,34 @@ pub async fn serve_metrics(app: Arc<App>, listener: TcpListener, shutdown: impl 
 }
 
 async fn accept(app: &App, api: Api, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(app.config.limits.max_connections));
+    let places = Places::new(app.config.limits.max_connections);
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = async {
-            // Whoever finds no place waits in the listen queue of the operating system.
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accepted => accepted,
+            // Before the next one: while many come, those that have ended must not pile up.
             Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let (api, stopping) = (api.clone(), stopping.clone());
-                connections.spawn(async move {
-                    connection(&api, stream, peer, stopping).await;
-                    drop(place);
-                });
-            }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 app.clock.pause(ACCEPT_AGAIN).await;
+                continue;
             }
-        }
+        };
+        // Taken after the connection: whoever rests is asked to go only when somebody is there who needs his place.
+        let place = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            place = places.take() => place,
+        };
+        let (api, stopping) = (api.clone(), stopping.clone());
+        connections.spawn(async move { connection(&api, stream, peer, place, stopping).await });
     }
     drop(listener);
     stop.send_replace(true);
@@ -79,42 +92,82 @@ async fn accept(app: &App, api: Api, listener: TcpListener, shutdown: impl Futur
     }
 }
 
-async fn connection(api: &Api, stream: TcpStream, peer: SocketAddr, mut stopping: watch::Receiver<bool>) {
+async fn connection(
+    api: &Api,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut place: Place,
+    mut stopping: watch::Receiver<bool>,
+) {
     let limits = &api.app.config.limits;
     // Answers are written whole; waiting for more to send only delays them.
     stream.set_nodelay(true).ok();
+    let traffic = Arc::new(Traffic::default());
     let service = service_fn(|request: hyper::Request<Incoming>| {
+        let running = traffic.begins();
         let request: Request = request.map(Body::new);
-        let answer = api.answer(request, Some(peer.ip()));
-        Box::pin(async { Ok::<_, Infallible>(answer.await) })
+        Box::pin(async move {
+            let answer = api.answer(request, Some(peer.ip())).await;
+            Ok::<_, Infallible>(answer.map(|body| running.until_sent(body)))
+        })
     });
+    let wire = Wire::new(stream, traffic.clone(), api.app.clock.clone(), limits.body_timeout);
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header)
         .max_buf_size(limits.header.max(SMALLEST_BUFFER))
         .writev(false)
-        .serve_connection(TokioIo::new(Wire(stream)), service);
+        .serve_connection(TokioIo::new(wire), service);
 
-    let stopped = async { drop(stopping.wait_for(|stop| *stop).await) };
-    let ended = tokio::select! {
-        biased;
-        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
-        () = stopped => {
+    let mut stopped = pin!(async { drop(stopping.wait_for(|stop| *stop).await) });
+    let mut stops = false;
+    let ended = poll_fn(|cx| {
+        if !stops && stopped.as_mut().poll(cx).is_ready() {
+            stops = true;
             Pin::new(&mut connection).graceful_shutdown();
-            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
-    };
+        if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        if traffic.has_worked() {
+            place.works();
+        }
+        // What had come by now has been read. Of a request that comes later nothing is done: a client knows that a
+        // connection at rest may be closed, and sends it again (RFC 9112 9.3.1).
+        match traffic.rest() {
+            None => Poll::Pending,
+            Some(_) if stops => Poll::Ready(None),
+            Some(why) => {
+                place.rests(why);
+                place.poll_asked_to_go(cx).map(|()| None)
+            }
+        }
+    });
+    let Some(ended) = ended.await else { return };
     let parts = connection.into_parts();
-    let Wire(mut stream) = parts.io.into_inner();
-    let last_words = ended.err().and_then(|error| unread(&error, &parts.read_buf));
-    if let Some(error) = last_words {
+    let wire = parts.io.into_inner();
+    let gave_up = wire.gave_up();
+    let mut stream = wire.into_inner();
+    if gave_up {
+        // Else the operating system would go on offering what nobody reads.
+        stream.set_zero_linger().ok();
+        return;
+    }
+    place.works();
+    if let Some(error) = ended.err().and_then(|error| unread(&error, &parts.read_buf)) {
         let answer = frame::answer_unread(&api.app, &error);
-        if write(&mut stream, answer).await.is_err() {
+        let written = api.app.clock.within(limits.body_timeout, write(&mut stream, answer)).await;
+        if !matches!(written, Some(Ok(()))) {
             return;
         }
     }
-    close(&api.app, stream).await;
+    place.rests(Rest::Over);
+    tokio::select! {
+        biased;
+        () = close(&api.app, stream) => {}
+        () = poll_fn(|cx| place.poll_asked_to_go(cx)) => {}
+    }
 }
 
 /// What to say when the head of a request could not be read. Nothing to a connection that was only idle or broke.

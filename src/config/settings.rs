@@ -172,10 +172,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("BODY_LIMIT", Value("1MiB"), "Largest body of a request"),
     Setting::new("HEADER_LIMIT", Value("32KiB"), "Largest head of a request, at least `8KiB`"),
     Setting::new("HEADER_TIMEOUT", Value("10s"), "Time for the whole head of a request"),
-    Setting::new("BODY_TIMEOUT", Value("30s"), "Longest time without a byte of the body"),
+    Setting::new("BODY_TIMEOUT", Value("30s"), "Longest time without a byte of the body, and longest time in which whoever is answered takes nothing of the answer"),
     Setting::new("QUERY_TIMEOUT", Value("5s"), "Time for one list or count over our own state, waiting included"),
     Setting::new("BULK_CAP", Value("1000"), "More users than this change their state at once only where the request says how many: `expect=<n>`"),
-    Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once; further ones wait in the listen queue"),
+    Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once. A further one takes the place of one without a request in progress, or waits"),
     Setting::new("MAX_IN_FLIGHT", Made("adaptive"), "Requests at work at once; more are answered 503 `overloaded`. `adaptive`: more are refused while what waits for a thread has waited too long: [overload.md](overload.md)"),
 
     Setting::new("CA_FILE", Made("the system's roots"), "PEM file of further certificate authorities for calls to other systems"),

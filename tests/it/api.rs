@@ -1,6 +1,7 @@
 //! What every request goes through and every answer has; who gets in.
 
 mod cors;
+mod crowd;
 mod documentation;
 pub mod door;
 mod foreign;

@@ -140,6 +140,11 @@ impl Program {
         self.address.parse::<std::net::SocketAddr>().unwrap().port()
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
