@@ -12,7 +12,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{Version, header::HOST},
+    response::Response,
+};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -107,7 +112,11 @@ async fn connection(
         let running = traffic.begins();
         let request: Request = request.map(Body::new);
         Box::pin(async move {
-            let answer = api.answer(request, Some(peer.ip())).await;
+            let answer = if names_no_host(&request) {
+                frame::answer_unread(&api.app, &Error::new(Code::AmbiguousHeader, "The header host is missing"))
+            } else {
+                api.answer(request, Some(peer.ip())).await
+            };
             Ok::<_, Infallible>(answer.map(|body| running.until_sent(body)))
         })
     });
@@ -168,6 +177,11 @@ async fn connection(
         () = close(&api.app, stream) => {}
         () = poll_fn(|cx| place.poll_asked_to_go(cx)) => {}
     }
+}
+
+/// RFC 9112 3.2 asks for it in every request but those of HTTP/1.0, whatever it is asked for.
+fn names_no_host(request: &Request) -> bool {
+    request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST)
 }
 
 /// What to say when the head of a request could not be read. Nothing to a connection that was only idle or broke.

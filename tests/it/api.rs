@@ -6,6 +6,7 @@ mod documentation;
 pub mod door;
 mod foreign;
 mod frame;
+mod framing;
 mod listening;
 mod provider;
 mod who;
