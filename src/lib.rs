@@ -36,6 +36,7 @@ pub mod systems;
 // What they stand on.
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod error;
 pub mod fold;
 pub mod lately;

@@ -25,7 +25,7 @@ use user_manager::{
     check,
     clock::Clock,
     config::{Config, Mistake, Resolved, supervisor::notify_socket},
-    health, logging,
+    descriptors, health, logging,
     state::storage::{self, Judged},
     supervisor::{News, Supervisor},
 };
@@ -159,6 +159,11 @@ async fn serve(Resolved { config, notes, .. }: Resolved, clock: Clock) -> ExitCo
     logging::start(&config.log, clock.clone());
     logging::notes(&notes);
     if let Judged::Warned(sentence) = storage::judge(&config.state_file, config.state_ephemeral) {
+        tracing::warn!("{sentence}");
+    }
+    // A second listener has as many connections of its own.
+    let listeners = if config.metrics_listen.is_some() { 2 } else { 1 };
+    if let Some(sentence) = descriptors::allow(config.limits.max_connections.saturating_mul(listeners)) {
         tracing::warn!("{sentence}");
     }
     let mut asked_to_stop = match Stop::listen() {

@@ -342,6 +342,29 @@ async fn a_password_is_reset_and_a_permission_granted_while_the_server_runs() {
 }
 
 #[test]
+fn a_start_takes_as_many_descriptors_as_its_connections_need_and_tells_when_there_are_not_enough() {
+    for (files, settings, held, told) in [
+        ((300, 5000), vec![], 4196, None),
+        ((5000, 5000), vec![], 5000, None),
+        ((300, 800), vec![], 800, Some(4196)),
+        ((300, 800), vec![("MAX_CONNECTIONS", "700")], 800, None),
+        ((300, 1000), vec![("MAX_CONNECTIONS", "700"), ("METRICS_LISTEN", "127.0.0.1:0")], 1000, Some(1500)),
+    ] {
+        let state = State::new();
+        let server = Program::start_with_files(&state, files, &settings);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        assert_eq!(line.split_whitespace().next(), Some(held.to_string().as_str()), "{files:?}");
+        let lines = server.stop().err;
+        let warned: Vec<&String> = lines.iter().filter(|line| line.contains("MAX_CONNECTIONS")).collect();
+        let sentence =
+            told.map(|needed| format!("may hold {held} files and connections at once (ulimit -n), and {needed}"));
+        assert_eq!(warned.len(), usize::from(told.is_some()), "{files:?}: {warned:?}");
+        assert!(sentence.is_none_or(|sentence| warned[0].contains(&sentence)), "{warned:?}");
+    }
+}
+
+#[test]
 fn what_is_written_is_for_its_owner_only() {
     let state = State::new();
     let server = Program::start(&state, &[]);

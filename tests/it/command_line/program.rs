@@ -52,7 +52,10 @@ pub fn run(state: &State, line: &[&str], settings: &[(&str, &str)]) -> Ended {
 }
 
 fn command(state: &State, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_user-manager"));
+    surrounded(Command::new(env!("CARGO_BIN_EXE_user-manager")), state, settings)
+}
+
+fn surrounded(mut command: Command, state: &State, settings: &[(&str, &str)]) -> Command {
     command.env_clear().env("DATA_DIR", state.path()).envs(settings.iter().copied()).stdin(Stdio::null());
     command
 }
@@ -96,15 +99,20 @@ impl Program {
 
     /// The same with arguments; what it said where it ended before it listened.
     pub fn try_start(state: &State, line: &[&str], settings: &[(&str, &str)]) -> Result<Self, Stopped> {
-        let mut process = Process(
-            command(state, settings)
-                .args(line)
-                .env("HTTP_PORT", "0")
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        );
+        Self::launch(command(state, settings).args(line))
+    }
+
+    /// The same as `start`, where the operating system lets it hold so many files: until it asks for more, and at most.
+    pub fn start_with_files(state: &State, files: (u64, u64), settings: &[(&str, &str)]) -> Self {
+        let limits = format!("ulimit -S -n {}; ulimit -H -n {}; exec \"$0\"", files.0, files.1);
+        let mut command = surrounded(Command::new("/bin/sh"), state, settings);
+        command.args(["-c", &limits, env!("CARGO_BIN_EXE_user-manager")]);
+        Self::launch(&mut command).unwrap_or_else(|stopped| panic!("it did not start: {stopped:?}"))
+    }
+
+    fn launch(command: &mut Command) -> Result<Self, Stopped> {
+        let mut process =
+            Process(command.env("HTTP_PORT", "0").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let log = BufReader::new(process.0.stderr.take().unwrap());
         let (listens, address) = mpsc::channel();
         let (tells, metrics) = mpsc::channel();
