@@ -98,7 +98,8 @@ fn walk(dir: &Path, found: &mut Vec<Source>) {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         // What git does not keep.
-        if matches!(name.as_str(), ".git" | "target" | "data" | "Cargo.lock") {
+        let unkept = [".git", "target", "data", "Cargo.lock", "fuzz/artifacts", "fuzz/coverage", "fuzz/target"];
+        if unkept.contains(&name.as_str()) {
             continue;
         }
         if path.is_dir() {

@@ -11,6 +11,7 @@ mod command_line;
 mod crud_service;
 mod damage;
 mod documented;
+mod fuzzed;
 mod holding;
 mod house;
 mod keycloak;
