@@ -70,7 +70,9 @@ fn within(value: &mut Value, path: &[String], what: &What, at: At) -> Told {
 /// An object in a list, or a member of it; plain values in a list are not named by their place.
 fn at_place(items: &mut [Value], path: &[String], what: &What, at: At) -> Told {
     let Some((place, rest)) = path.split_first() else { return Ok(()) };
-    let item = place.parse().ok().and_then(|place: usize| items.get_mut(place)).ok_or("names no item of the list")?;
+    // Only as it is usually written: `00` or `+0` would be a second name for the item, which another command may have.
+    let nth = place.parse().ok().filter(|nth: &usize| nth.to_string() == *place);
+    let item = nth.and_then(|nth| items.get_mut(nth)).ok_or("names no item of the list")?;
     if !item.is_object() {
         return Err("names an item of a list of plain values");
     }

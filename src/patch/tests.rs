@@ -118,7 +118,7 @@ fn what_is_not_understood_or_does_not_fit_is_refused_with_its_place() {
     check(json!({ "$set": { "name.first": "A" } }), "/$set/name.first");
     check(json!({ "$set": { "null.first": "A" } }), "/$set/null.first");
     check(json!({ "$unset": { "name.first": true } }), "/$unset/name.first");
-    for place in ["tags.0", "tags.x", "tags.1", "list.1", "list.-1", "list.0.a.b"] {
+    for place in ["list.00", "list.+0.a", "tags.0", "tags.x", "tags.1", "list.1", "list.-1", "list.0.a.b"] {
         check(json!({ "$set": { place: "A" } }), &format!("/$set/{place}"));
     }
     check(json!({ "$unset": { "list.0": true } }), "/$unset/list.0");
