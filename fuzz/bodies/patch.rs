@@ -32,9 +32,11 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(backwards, after, "in another order");
 
     let settles = ["$set", "$unset", "$currentDate", "$addToSet", "$pull"];
-    if body.keys().all(|command| settles.contains(&command.as_str())) {
-        let again = patch.change(&after, &Filter::Everything, NOW);
-        assert!(again.expect("it fits what it has made").is_empty(), "asked for twice");
+    // An object in a list may have become a plain value, which has no place that one could name.
+    if body.keys().all(|command| settles.contains(&command.as_str()))
+        && let Ok(again) = patch.change(&after, &Filter::Everything, NOW)
+    {
+        assert!(again.is_empty(), "asked for twice: {again:?}");
     }
 }
 
