@@ -120,6 +120,11 @@ impl Time for SystemTime {
     }
 }
 
+/// The thread that calls it rests really so long, whatever the clock says. Not for a thread of the runtime.
+pub fn rest(length: Duration) {
+    std::thread::sleep(length);
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn sleep(length: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(length)

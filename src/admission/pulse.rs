@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_millis(10);
@@ -58,7 +58,7 @@ impl Pulse {
                     shared.sent().get_or_insert_with(Stopwatch::start);
                     shared.woken.notify_one();
                     drop(shared);
-                    thread::sleep(BEAT);
+                    clock::rest(BEAT);
                     continue;
                 }
                 shared.asleep.store(true, Ordering::SeqCst);
@@ -113,7 +113,7 @@ mod tests {
                 while last() < BEAT * 3 {
                     pulse.needed();
                     tokio::time::sleep(BEAT).await;
-                    thread::sleep(BEAT * 8);
+                    clock::rest(BEAT * 8);
                     tokio::task::yield_now().await;
                 }
                 while !pulse.0.asleep.load(Ordering::SeqCst) {
