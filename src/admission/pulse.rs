@@ -99,6 +99,7 @@ impl Drop for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_runtime_that_is_kept_from_its_work_is_late_and_then_in_time_again() {
@@ -112,21 +113,21 @@ mod tests {
             for _ in 0..2 {
                 while last() < BEAT * 3 {
                     pulse.needed();
-                    tokio::time::sleep(BEAT).await;
+                    Clock::system().pause(BEAT).await;
                     clock::rest(BEAT * 8);
                     tokio::task::yield_now().await;
                 }
                 while !pulse.0.asleep.load(Ordering::SeqCst) {
-                    tokio::time::sleep(BEAT).await;
+                    Clock::system().pause(BEAT).await;
                 }
                 assert!(last() < BEAT * 3, "{:?}", last());
                 let beats = told.lock().unwrap().len();
-                tokio::time::sleep(BEAT * 5).await;
+                Clock::system().pause(BEAT * 5).await;
                 assert_eq!(told.lock().unwrap().len(), beats, "it beats for nobody");
             }
             drop(pulse);
             while Arc::strong_count(&told) > 1 {
-                tokio::time::sleep(BEAT).await;
+                Clock::system().pause(BEAT).await;
             }
         });
     }
