@@ -176,7 +176,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("QUERY_TIMEOUT", Value("5s"), "Time for one list or count over our own state, waiting included"),
     Setting::new("BULK_CAP", Value("1000"), "More users than this change their state at once only where the request says how many: `expect=<n>`"),
     Setting::new("MAX_CONNECTIONS", Value("4096"), "Connections at once. A further one takes the place of one without a request in progress, or waits"),
-    Setting::new("MAX_IN_FLIGHT", Made("adaptive"), "Requests at work at once; more are answered 503 `overloaded`. `adaptive`: more are refused while what waits for a thread has waited too long: [overload.md](overload.md)"),
+    Setting::new("MAX_IN_FLIGHT", Made("adaptive"), "Requests at work at once; more are answered 503 `overloaded`. `adaptive`: as many as are answered about as fast as ever: [overload.md](overload.md)"),
 
     Setting::new("CA_FILE", Made("the system's roots"), "PEM file of further certificate authorities for calls to other systems"),
     Setting::new("CONNECT_TIMEOUT", Value("3s"), "Time to connect to another system"),

@@ -207,3 +207,28 @@ async fn the_page_tells_all_of_it_and_neither_runs_nor_loads_anything() {
         assert!(html.contains(&format!("<h3 id=\"{id}\">")), "{method} {path}");
     }
 }
+
+/// Who may ask, as a reader wants it.
+fn asker(operation: &Value) -> String {
+    let ways: Vec<_> = operation["security"].as_array().unwrap().iter().map(|way| way.as_object().unwrap()).collect();
+    let Some(bearer) = ways.iter().find_map(|way| way.get("bearer")) else { return "anybody".to_owned() };
+    let permissions: Vec<_> =
+        bearer.as_array().unwrap().iter().map(|name| format!("`{}`", name.as_str().unwrap())).collect();
+    match permissions.as_slice() {
+        [] if ways.iter().any(|way| way.is_empty()) => "anybody; a token shows more".to_owned(),
+        [] if ways.iter().any(|way| way.contains_key("cookie")) => "any token, or the cookie".to_owned(),
+        [] => "any token".to_owned(),
+        named => named.join(" and "),
+    }
+}
+
+#[test]
+fn the_page_of_routes_lists_what_the_document_has() {
+    let mut table = "| route | who | what |\n|---|---|---|\n".to_owned();
+    for (method, path, operation) in operations() {
+        let what = operation["summary"].as_str().unwrap();
+        table += &format!("| `{method} {path}` | {} | {what} |\n", asker(operation));
+    }
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.md")).unwrap();
+    assert!(page.contains(&table), "docs/routes.md should hold exactly this:\n{table}");
+}
