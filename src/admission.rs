@@ -27,7 +27,7 @@ use crate::{
 /// Who waits longer for a thread that reads than half a dozen usual lists take is one of too many.
 const READ_PATIENCE: Duration = Duration::from_millis(25);
 /// A password takes some 20 ms of a core, so whoever is inside for so long has many before him.
-const LOGIN_PATIENCE: Duration = Duration::from_millis(500);
+const LOGIN_PATIENCE: Duration = Duration::from_millis(100);
 /// So few wait without being too many, however long each takes.
 const FEW: usize = 8;
 
@@ -200,12 +200,12 @@ impl Pace {
     fn beat(&mut self, waited: Duration, busy: usize) {
         if waited <= LATE {
             self.late_since = None;
-            self.bound = (self.bound + 1 + self.bound / 16).min(NO_BOUND);
+            self.bound = (self.bound + 1 + self.bound / 64).min(NO_BOUND);
             return;
         }
         let late_since = *self.late_since.get_or_insert_with(Stopwatch::start);
         if self.bound < NO_BOUND || late_since.elapsed() > LATE_FOR {
-            self.bound = (self.bound.min(busy) * 7 / 8).max(FEW);
+            self.bound = (self.bound.min(busy) * 3 / 4).max(FEW);
         }
     }
 }
@@ -280,7 +280,7 @@ mod tests {
         pace.beat(LATE * 2, 1000);
         std::thread::sleep(LATE_FOR + Duration::from_millis(1));
         pace.beat(LATE * 2, 1000);
-        assert_eq!(pace.bound, 875, "of those who are there");
+        assert_eq!(pace.bound, 750, "of those who are there");
         for _ in 0..100 {
             pace.beat(LATE * 2, 1000);
         }
@@ -290,7 +290,7 @@ mod tests {
             pace.beat(LATE, 0);
             beats += 1;
         }
-        assert!((100..500).contains(&beats), "{beats}");
+        assert!((500..1000).contains(&beats), "{beats}");
     }
 
     #[test]
