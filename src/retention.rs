@@ -10,8 +10,10 @@ use crate::{
     state::{Error, ledger::Older},
 };
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_mins(10);
+/// From the start to the first look, which no start waits for; a process that is killed again and again must come to it too.
+const SOON: Duration = Duration::from_secs(10);
+/// Between two looks: what a look takes away is found by its time, so that one which finds nothing costs nothing.
+const EVERY: Duration = Duration::from_mins(1);
 /// Between two writes of one look, so that others get their turn.
 const BREATH: Duration = Duration::from_millis(20);
 /// Rows of each kind that go in one write.
@@ -21,8 +23,8 @@ const BATCH: u32 = 200;
 pub fn tend(app: &Arc<App>) {
     let (weak, clock) = (Arc::downgrade(app), app.clock.clone());
     tokio::spawn(async move {
+        clock.pause(SOON).await;
         loop {
-            clock.pause(EVERY).await;
             loop {
                 let Some(app) = weak.upgrade().filter(|app| !app.draining()) else { return };
                 match forget(&app).await {
@@ -34,6 +36,7 @@ pub fn tend(app: &Arc<App>) {
                     }
                 }
             }
+            clock.pause(EVERY).await;
         }
     });
 }

@@ -135,3 +135,13 @@ async fn what_is_older_than_the_retention_is_gone() {
     assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
     assert_eq!(told[0]["action"], "log-in");
 }
+
+/// A process that is killed again and again after a minute must come to it as well.
+#[tokio::test]
+async fn what_has_had_its_time_goes_soon_after_the_start() {
+    let world = World::with(Place::Embedded, &[("RETENTION", "5s")]).await;
+    world.user("ada@example.org").await;
+    world.settled().await;
+    world.passes(Duration::from_secs(15));
+    world.until("all operations are gone", async || world.snapshot().operations.is_empty()).await;
+}
